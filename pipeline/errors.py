@@ -6,6 +6,7 @@ are not exceptions: ``validation`` returns them as ``Problem`` values, all at on
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -27,6 +28,31 @@ class ExitCode(IntEnum):
     CONFIGURATION = 78
     SIGINT = 130
     SIGTERM = 143
+
+
+# Of several reasons, the one that says most about what to do next comes first.
+_GRAVEST_FIRST = (
+    ExitCode.SIGINT,
+    ExitCode.SIGTERM,
+    ExitCode.KEY_REFUSED,
+    ExitCode.IO_ERROR,
+    ExitCode.CANNOT_WRITE,
+    ExitCode.CONFIGURATION,
+    ExitCode.USAGE,
+    ExitCode.IN_DOUBT,
+    ExitCode.OVER_BUDGET,
+    ExitCode.UNAVAILABLE,
+    ExitCode.BAD_MANIFEST,
+    ExitCode.FILE_MISSING,
+    ExitCode.SHOT_FAILED,
+    ExitCode.TRY_LATER,
+    ExitCode.DONE,
+)
+
+
+def gravest(codes: Iterable[ExitCode]) -> ExitCode:
+    """The exit code that stands for several."""
+    return min(codes, key=_GRAVEST_FIRST.index, default=ExitCode.DONE)
 
 
 class StoryboardError(Exception):
@@ -163,6 +189,28 @@ class Unavailable(ProviderError):
 
 class UnknownTask(ProviderError):
     """The provider does not know this task id."""
+
+
+class UrlExpired(ProviderError):
+    """A result URL no longer answers with the clip; the provider may name a fresh one."""
+
+
+class UrlRefused(ProviderError):
+    """A result URL leads somewhere that a clip may not come from; no connection was made."""
+
+    exit_code = ExitCode.SHOT_FAILED
+
+
+class StillRunning(ProviderError):
+    """A task is not done yet; a later run takes it up. Nothing is lost, nothing re-bought."""
+
+    exit_code = ExitCode.TRY_LATER
+
+
+class Halted(ProviderError):
+    """No new submission is wanted any more; nothing was sent for this take."""
+
+    exit_code = ExitCode.TRY_LATER
 
 
 class SubmissionInDoubt(ProviderError):

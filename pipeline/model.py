@@ -112,7 +112,7 @@ class Shot:
 
     ``duration_s`` whole seconds bought; ``cut_s`` seconds used in the film (None: all of them);
     ``takes`` how many attempts are wanted, 1 or more; ``select`` which of them the film uses,
-    from 1 (None: the first that is good).
+    from 1 (None: the newest that is good).
     """
 
     id: str

@@ -1,0 +1,83 @@
+# Everything a person types. `make help` lists it. The environment is made by itself on first use.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+OUT    ?= out
+DIR    ?= manifests
+DEMO   := manifests/aurora-bottle.yaml
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo validate estimate plan run animatic status batch test check format bench wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo '  MANIFEST="a.yaml b.yaml" names manifests, ARGS="--max-cost 2" passes further options,'
+	@echo '  e.g. make run MANIFEST=$(DEMO) ARGS="--provider wavespeed --max-cost 1.50"'
+	@echo '  make itself exits with 2 when a command fails; the exact code is in out/*/run.json.'
+
+setup: $(STAMP) ## make the virtual environment (done by itself when needed)
+
+# An ffmpeg on PATH is used; only where there is none is a package installed that carries one.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or newer is needed; name one with PYTHON=python3.x' >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing into $(VENV) (once, a minute or so) ...'
+	@if command -v ffmpeg >/dev/null 2>&1; then extras=dev; else extras=dev,ffmpeg; fi; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+			--constraint constraints.txt --editable ".[$$extras]"
+	@touch $@
+
+need-manifest:
+	@test -n '$(MANIFEST)' || { echo 'name a manifest, e.g. MANIFEST=$(DEMO)' >&2; exit 64; }
+
+.PHONY: need-manifest
+
+demo: $(STAMP) ## make the example ad on the free sandbox
+	@$(BIN)/storyboard run --provider sandbox --out $(OUT) $(DEMO) $(ARGS)
+
+validate: need-manifest $(STAMP) ## check MANIFEST
+	@$(BIN)/storyboard validate $(MANIFEST) $(ARGS)
+
+estimate: need-manifest $(STAMP) ## price MANIFEST
+	@$(BIN)/storyboard estimate $(MANIFEST) $(ARGS)
+
+plan: need-manifest $(STAMP) ## show what a run of MANIFEST would do
+	@$(BIN)/storyboard plan --out $(OUT) $(MANIFEST) $(ARGS)
+
+run: need-manifest $(STAMP) ## make the film of MANIFEST, or resume it
+	@$(BIN)/storyboard run --out $(OUT) $(MANIFEST) $(ARGS)
+
+animatic: need-manifest $(STAMP) ## make MANIFEST's film from the free sandbox, beside paid work
+	@$(BIN)/storyboard animatic --out $(OUT) $(MANIFEST) $(ARGS)
+
+status: need-manifest $(STAMP) ## show where MANIFEST stands
+	@$(BIN)/storyboard status --out $(OUT) $(MANIFEST) $(ARGS)
+
+batch: $(STAMP) ## make or resume every film of DIR, for a timer
+	@$(BIN)/storyboard run --out $(OUT) $(wildcard $(patsubst %/,%,$(DIR))/*.yaml) $(ARGS)
+
+test: $(STAMP) ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## put the code into the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## measure speed and memory, as ratios within one run
+	@$(BIN)/python tests/bench/bench.py $(ARGS)
+
+wheel: $(STAMP) ## build a wheel into dist/
+	@$(BIN)/python -m build --quiet --wheel --outdir dist .
+
+clean: ## remove caches and the environment; never a film or a clip
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache *.egg-info

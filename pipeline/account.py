@@ -1,0 +1,241 @@
+"""What must be shared by every process that uses one provider account, in one SQLite file.
+
+Starts in the rate window, tasks under way, the pace after a 429, uploaded references, the ids
+of every task we started, and how long tasks take. All of it survives a restart, so a restart
+does not refill an allowance. Times are wall-clock seconds since the epoch, as only those mean
+the same to two processes. Losing the file costs no money: it holds allowances, not payments.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pipeline.errors import CannotWrite
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS starts (
+    attempt TEXT PRIMARY KEY, sent_at REAL NOT NULL, answered_at REAL, running INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS pace (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    not_before REAL NOT NULL, allowed INTEGER NOT NULL, changed_at REAL NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS uploads (
+    content TEXT PRIMARY KEY, url TEXT NOT NULL, at REAL NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS tasks (task TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS latencies (
+    class TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL
+) STRICT;
+"""
+# A run that died leaves its tasks marked as running; providers end a task long before this.
+_FORGET_RUNNING_S = 3600.0
+# An unanswered start of a dead process keeps its slot this long past the window.
+_UNANSWERED_GRACE_S = 120.0
+# Official clients reuse an upload for a day; the provider deletes it after seven.
+UPLOAD_MAX_AGE_S = 24 * 3600.0
+_LATENCIES_KEPT = 200
+_LATENCIES_NEEDED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What the account may do: starts in any window, tasks at once, submissions in flight."""
+
+    starts: int
+    window_s: float
+    max_tasks: int
+    lanes: int
+
+
+class AccountStore:
+    """The account's shared state; safe across threads and processes. A context manager."""
+
+    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+        """Open the file, making it and its folder on first use.
+
+        Raises:
+            CannotWrite: it cannot be made or opened.
+        """
+        self._now = now
+        self._guard = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                path, check_same_thread=False, timeout=30, isolation_level=None
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as exc:
+            raise CannotWrite(
+                f"cannot keep account state in {path}: {exc}",
+                hint="set STORYBOARD_STATE_DIR to a folder that can be written",
+            ) from exc
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    def try_start(self, attempt_id: str, allowance: Allowance) -> float:
+        """Take a slot for a submission, or say how long to wait before asking again.
+
+        A slot counts from the moment it is taken until ``window_s`` after its *answer*: the
+        server saw the request somewhere in between, so no placing of its window holds more
+        starts than allowed.
+
+        Returns:
+            0.0 when the slot is taken, else seconds, more than 0.
+        """
+        with self._guard, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            now = self._now()
+            self._forget_old(now, allowance.window_s)
+            not_before, allowed = self._pace(now, allowance.starts)
+            if now < not_before:
+                return float(not_before - now)
+            window = self._db.execute(
+                "SELECT answered_at FROM starts WHERE answered_at IS NULL OR answered_at > ?",
+                (now - allowance.window_s,),
+            ).fetchall()
+            unanswered = sum(1 for (answered,) in window if answered is None)
+            (running,) = self._db.execute(
+                "SELECT COUNT(*) FROM starts WHERE running = 1 AND sent_at > ?",
+                (now - _FORGET_RUNNING_S,),
+            ).fetchone()
+            if len(window) >= allowed:
+                times = sorted(at for (at,) in window if at is not None)
+                # The slot that must come back first, if it is known when it will.
+                index = len(window) - allowed
+                if index < len(times):
+                    return max(float(times[index]) + allowance.window_s - now, 0.01)
+                return 0.25
+            if unanswered >= allowance.lanes or running >= allowance.max_tasks:
+                return 0.25
+            self._db.execute(
+                "INSERT OR REPLACE INTO starts VALUES (?, ?, NULL, 1)", (attempt_id, now)
+            )
+            return 0.0
+
+    def answered(self, attempt_id: str, task_id: str | None) -> None:
+        """The submission has its answer: with a task id it runs on, without one it is over."""
+        with self._guard, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            now = self._now()
+            self._db.execute(
+                "UPDATE starts SET answered_at = ?, running = ? WHERE attempt = ?",
+                (now, int(task_id is not None), attempt_id),
+            )
+            if task_id is not None:
+                self._db.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?)", (task_id, now))
+
+    def not_sent(self, attempt_id: str) -> None:
+        """Nothing left this machine: the slot is free again at once."""
+        with self._guard, self._db:
+            self._db.execute("DELETE FROM starts WHERE attempt = ?", (attempt_id,))
+
+    def resumed(self, attempt_id: str, task_id: str) -> None:
+        """A task of an earlier run is being followed: it occupies a place among the running."""
+        with self._guard, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            now = self._now()
+            # Answered long ago: it counts as running, not as a start of this minute.
+            self._db.execute(
+                "INSERT INTO starts VALUES (?, ?, 0, 1) ON CONFLICT (attempt) DO UPDATE SET"
+                " sent_at = excluded.sent_at, answered_at = COALESCE(answered_at, ?), running = 1",
+                (attempt_id, now, now),
+            )
+            self._db.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?)", (task_id, now))
+
+    def ended(self, attempt_id: str) -> None:
+        """The task is over, well or badly: its place among the running is free."""
+        with self._guard, self._db:
+            self._db.execute("UPDATE starts SET running = 0 WHERE attempt = ?", (attempt_id,))
+
+    def slow_down(self, retry_after_s: float, allowance: Allowance) -> None:
+        """After a 429: nothing before that many seconds, and half the rate from then on."""
+        with self._guard, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            now = self._now()
+            _, allowed = self._pace(now, allowance.starts)
+            self._db.execute(
+                "INSERT OR REPLACE INTO pace VALUES (1, ?, ?, ?)",
+                (now + retry_after_s, max(1, allowed // 2), now),
+            )
+
+    def knows_task(self, task_id: str) -> bool:
+        """Whether any run of this account started or follows that task."""
+        with self._guard:
+            row = self._db.execute("SELECT 1 FROM tasks WHERE task = ?", (task_id,)).fetchone()
+        return row is not None
+
+    def cached_upload(self, content_key: str) -> str | None:
+        """The URL of an image that was uploaded less than a day ago."""
+        with self._guard:
+            row = self._db.execute(
+                "SELECT url FROM uploads WHERE content = ? AND at > ?",
+                (content_key, self._now() - UPLOAD_MAX_AGE_S),
+            ).fetchone()
+        return row[0] if row else None
+
+    def remember_upload(self, content_key: str, url: str) -> None:
+        """Keep an uploaded image's URL for the next run."""
+        with self._guard, self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)", (content_key, url, self._now())
+            )
+
+    def record_latency(self, shot_class: str, seconds: float) -> None:
+        """Remember how long a task of this class took, keeping the newest few hundred."""
+        with self._guard, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "INSERT INTO latencies VALUES (?, ?, ?)", (shot_class, seconds, self._now())
+            )
+            self._db.execute(
+                "DELETE FROM latencies WHERE class = ?1 AND rowid NOT IN (SELECT rowid FROM"
+                " latencies WHERE class = ?1 ORDER BY at DESC LIMIT ?2)",
+                (shot_class, _LATENCIES_KEPT),
+            )
+
+    def early_latency(self, shot_class: str) -> float | None:
+        """The 5th percentile of how long such tasks took, None while too few are known."""
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT seconds FROM latencies WHERE class = ? ORDER BY seconds", (shot_class,)
+            ).fetchall()
+        if len(rows) < _LATENCIES_NEEDED:
+            return None
+        return float(rows[math.floor(0.05 * (len(rows) - 1))][0])
+
+    def _pace(self, now: float, full: int) -> tuple[float, int]:
+        """Earliest next start, and the starts allowed in a window: halved by each 429, then
+        growing back by a tenth of the full rate a minute."""
+        row = self._db.execute("SELECT not_before, allowed, changed_at FROM pace").fetchone()
+        if row is None:
+            return 0.0, full
+        not_before, allowed, changed_at = row
+        regained = math.floor(max(0.0, now - changed_at) / 60.0 * max(1.0, full / 10))
+        return float(not_before), min(full, allowed + regained)
+
+    def _forget_old(self, now: float, window_s: float) -> None:
+        self._db.execute(
+            "DELETE FROM starts WHERE sent_at < ? AND (running = 0 OR sent_at < ?)"
+            " AND (answered_at IS NULL OR answered_at < ?)",
+            (now - window_s - _UNANSWERED_GRACE_S, now - _FORGET_RUNNING_S, now - window_s),
+        )

@@ -1,0 +1,310 @@
+"""The work behind ``run`` and ``animatic``: plans, the money gate, the session, the reports."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from pipeline.capabilities import CAPABILITIES
+from pipeline.commands.inputs import load, provider_of, shot_names
+from pipeline.commands.jobs import Job, plan_job
+from pipeline.errors import ExitCode, OverBudget, StoryboardError, gravest
+from pipeline.journal import Journal
+from pipeline.ledger import Book
+from pipeline.model import Storyboard
+from pipeline.planning import Action, film_cut
+from pipeline.pricing import dollars
+from pipeline.report import Messages, Progress, outcome_text, plan_text, start_times_note
+from pipeline.settings import Settings, account_level, read_access, read_settings
+from pipeline.summary import Outcome, summarise, write_summary
+from pipeline.workspace import (
+    SANDBOX_FOLDER,
+    account_file,
+    find_folder,
+    make_room_for_paid_work,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A job whose journal is open and locked."""
+
+    job: Job
+    journal: Journal
+    book: Book
+
+
+@dataclass(slots=True)
+class _Results:
+    """What one command line has come to so far."""
+
+    json: bool
+    messages: Messages
+    codes: list[ExitCode] = field(default_factory=list)
+    summaries: list[dict[str, Any]] = field(default_factory=list)
+
+    def show(self, text: str) -> None:
+        """A result for people; a script asked for data instead."""
+        if not self.json:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+
+    def end(self, job: Job, outcome: Outcome) -> None:
+        """One storyboard is over: its ``run.json``, its lines, its exit code."""
+        summary = summarise(outcome, job.estimate, job.provider)
+        try:
+            write_summary(job.folder, summary)
+        except StoryboardError as exc:
+            self.messages.error(str(exc))
+            self.codes.append(exc.exit_code)
+        self.codes.append(outcome.exit_code)
+        self.summaries.append(summary | {"folder": str(job.folder)})
+        text = outcome_text(outcome, job.provider)
+        if outcome.exit_code is ExitCode.DONE:
+            self.show(text)
+        else:
+            self.messages.error(text)
+
+
+def make(args: argparse.Namespace, *, animatic: bool) -> int:
+    """Run every manifest of a command line; returns the gravest exit code.
+
+    Raises:
+        StoryboardError: nothing at all could be started: a wrong option, no key, no ffmpeg.
+    """
+    settings = read_settings(os.environ)
+    messages = Messages(sys.stderr, quiet=args.quiet)
+    loaded = load(args, messages)
+    if args.only is not None:
+        shot_names("--only", args.only, loaded.storyboards)
+    shot_names("--retake", args.retake, loaded.storyboards)
+    results = _Results(json=args.json, messages=messages, codes=list(loaded.codes))
+    groups: dict[str, list[Storyboard]] = {}
+    for storyboard in loaded.storyboards:
+        groups.setdefault(provider_of(args, storyboard), []).append(storyboard)
+    for provider, storyboards in groups.items():
+        with ExitStack() as stack:
+            opened = _open_all(args, provider, storyboards, stack, results, animatic=animatic)
+            _run_provider(args, provider, opened, settings, results)
+    if args.json:
+        text = json.dumps({"runs": results.summaries}, indent=2, ensure_ascii=False)
+        sys.stdout.write(text + "\n")
+    return gravest([*results.codes, ExitCode.DONE])
+
+
+def _open_all(
+    args: argparse.Namespace,
+    provider: str,
+    storyboards: Sequence[Storyboard],
+    stack: ExitStack,
+    results: _Results,
+    *,
+    animatic: bool,
+) -> list[_Open]:
+    """Lock and plan each storyboard; one that cannot be is reported and left out."""
+    opened = []
+    for storyboard in storyboards:
+        folder = find_folder(args.out, storyboard.name, provider, animatic=animatic)
+        try:
+            if provider != "sandbox":
+                moved = make_room_for_paid_work(folder)
+                if moved is not None:
+                    results.messages.say(f"{storyboard.name}: its animatic is now in {moved}")
+            journal = stack.enter_context(Journal(folder))
+            book = Book(journal.events())
+            job = plan_job(
+                args,
+                storyboard,
+                folder,
+                book.ledger(),
+                retake=frozenset(args.retake),
+                only=None if args.only is None else frozenset(args.only),
+            )
+        except StoryboardError as exc:
+            results.messages.error(f"{storyboard.name}: {exc}")
+            results.codes.append(exc.exit_code)
+            continue
+        results.show(plan_text(job.plan, job.estimate, provider) + "\n")
+        opened.append(_Open(job, journal, book))
+    return opened
+
+
+def _run_provider(
+    args: argparse.Namespace,
+    provider: str,
+    opened: Sequence[_Open],
+    settings: Settings,
+    results: _Results,
+) -> None:
+    """Carry out the plans of one provider: the finished ones are told, the others are worked."""
+    waiting = []
+    for one in opened:
+        if one.job.is_finished:
+            film = one.job.recorded_film
+            results.end(one.job, replace(_outcome(one, ExitCode.DONE), film=film))
+        else:
+            waiting.append(one)
+    working = [one for one in waiting if _within_budget(one, results)]
+    try:
+        _check_cap(args, provider, working)
+    except OverBudget as exc:
+        for one in working:
+            _write_refusal(one, exc, results)
+        results.messages.error(f"storyboard: {exc}")
+        return
+    if working:
+        _work(args, provider, working, settings, results)
+
+
+def _within_budget(one: _Open, results: _Results) -> bool:
+    """Whether the storyboard, with all it has cost already, stays within its own budget."""
+    plan, budget_usd = one.job.plan, one.job.storyboard.budget_usd
+    if budget_usd is None or not plan.buy_usd or plan.committed_usd <= budget_usd:
+        return True
+    before_usd = plan.spent_usd + plan.reserved_usd
+    already = f" on top of {dollars(before_usd)}" if before_usd else ""
+    exc = OverBudget(
+        f"{one.job.storyboard.name}: estimate {dollars(plan.buy_usd)}{already} is over the "
+        f"budget of {dollars(budget_usd)}; nothing sent",
+        hint="raise `budget` in the manifest, or make it cheaper",
+    )
+    _write_refusal(one, exc, results)
+    results.messages.error(f"storyboard: {exc}")
+    return False
+
+
+def _check_cap(args: argparse.Namespace, provider: str, working: Sequence[_Open]) -> None:
+    """The run's own cap, and a person's word before real money is spent.
+
+    Raises:
+        OverBudget: more than the cap, or real money with neither a cap nor anybody's yes.
+    """
+    buy_usd = sum((one.job.plan.buy_usd for one in working), Decimal(0))
+    if args.max_cost is not None and buy_usd > args.max_cost:
+        raise OverBudget(
+            f"estimate {dollars(buy_usd)} > {dollars(args.max_cost)}; nothing sent",
+            hint="raise --max-cost",
+        )
+    if provider == "sandbox" or not buy_usd:
+        return
+    capped = args.max_cost is not None or all(
+        one.job.storyboard.budget_usd is not None for one in working if one.job.plan.buy_usd
+    )
+    if sys.stdin.isatty():
+        if args.yes or _agrees(f"Spend {dollars(buy_usd)} at {provider}?"):
+            return
+        raise OverBudget("nobody agreed to pay; nothing sent", hint="answer y, or add --yes")
+    if not capped:
+        raise OverBudget(
+            f"{dollars(buy_usd)} at {provider} and no cap; nothing sent",
+            hint="give --max-cost USD, or `budget` in the manifest",
+        )
+
+
+def _agrees(question: str) -> bool:
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _work(
+    args: argparse.Namespace,
+    provider: str,
+    working: Sequence[_Open],
+    settings: Settings,
+    results: _Results,
+) -> None:
+    """Open the provider and run; every storyboard ends in ``results``, whatever happens."""
+    import anyio  # noqa: PLC0415 - a finished storyboard never pays for these imports
+
+    from pipeline.embedded import embedded_sandbox  # noqa: PLC0415
+    from pipeline.media.ffmpeg import find_ffmpeg  # noqa: PLC0415
+    from pipeline.production import Production  # noqa: PLC0415
+    from pipeline.session import run_session  # noqa: PLC0415
+
+    by_name = {one.job.storyboard.name: one for one in working}
+    unfinished = dict(by_name)
+    takes = sum(
+        take.action not in {Action.KEEP, Action.SKIP, Action.BLOCKED}
+        for one in working
+        for take in one.job.plan.takes
+    )
+    level = account_level(settings, CAPABILITIES[provider])
+    buys = sum(one.job.plan.count(Action.BUY) for one in working)
+    if note := start_times_note(buys, level.submits_per_minute, level.max_tasks):
+        results.messages.say(note)
+    progress = Progress(results.messages, takes=takes, films=len(working), bar=sys.stderr.isatty())
+
+    def finished(outcome: Outcome) -> None:
+        name = outcome.plan.storyboard.name
+        del unfinished[name]
+        progress.clear()
+        results.end(by_name[name].job, outcome)
+
+    productions = [
+        Production(
+            plan=one.job.plan,
+            journal=one.journal,
+            folder=one.job.folder,
+            book=one.book,
+            recorded_film=one.job.recorded_film,
+        )
+        for one in working
+    ]
+    code, message = ExitCode.DONE, ""
+    try:
+        ffmpeg = find_ffmpeg(os.environ)
+        with ExitStack() as stack:
+            if provider == "sandbox":
+                state = args.out / SANDBOX_FOLDER / "server"
+                access = stack.enter_context(embedded_sandbox(state, os.environ))
+            else:
+                access = read_access(provider, os.environ)
+            code = anyio.run(
+                partial(
+                    run_session,
+                    productions,
+                    provider=provider,
+                    access=access,
+                    settings=settings,
+                    account_file=account_file(settings, args.out, provider, access.account),
+                    ffmpeg=ffmpeg,
+                    reporter=progress,
+                    finished=finished,
+                )
+            )
+    except StoryboardError as exc:
+        code, message = exc.exit_code, str(exc)
+    finally:
+        progress.close()
+    results.codes.append(code)
+    for one in unfinished.values():
+        results.end(one.job, replace(_outcome(one, code), message=message))
+
+
+def _outcome(one: _Open, code: ExitCode) -> Outcome:
+    return Outcome(
+        plan=one.job.plan, ledger=one.book.ledger(), folder=one.job.folder, exit_code=code
+    )
+
+
+def _write_refusal(one: _Open, exc: OverBudget, results: _Results) -> None:
+    """``run.json`` of a storyboard that the money gate stopped; its film, if any, stays."""
+    cut = film_cut(one.job.plan, one.book.ledger())
+    outcome = replace(
+        _outcome(one, exc.exit_code),
+        message=str(exc),
+        film=one.job.recorded_film if cut is not None else None,
+    )
+    summary = summarise(outcome, one.job.estimate, one.job.provider)
+    write_summary(one.job.folder, summary)
+    results.codes.append(exc.exit_code)
+    results.summaries.append(summary | {"folder": str(one.job.folder)})

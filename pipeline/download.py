@@ -1,0 +1,172 @@
+"""Fetch a clip from an address that a server gave us, trusting neither.
+
+The client here has no key and no cookies; every hop of a redirect is checked before a
+connection is made; the answer is streamed to a file, counted, and synced. Nothing under a final
+name is ever touched.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+from urllib.parse import urljoin, urlsplit
+
+import anyio
+import httpx
+
+from pipeline.errors import StorageError, Unavailable, UrlExpired, UrlRefused
+from pipeline.text import shown
+
+_MAX_HOPS = 3
+# A 10 s clip is about 6 MB; what passes this is not a clip.
+MAX_CLIP_BYTES = 512_000_000
+_READ_TIMEOUT_S = 30.0
+_CONNECT_TIMEOUT_S = 10.0
+# Longest whole download: slower than this and a later run tries again.
+_TOTAL_TIMEOUT_S = 600.0
+_GONE = frozenset({403, 404, 410})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Downloader:
+    """Downloads clips. Use as an async context manager.
+
+    Args:
+        local: the provider runs on this machine, so plain http to loopback is what we expect,
+            and nothing else is.
+        extra_hosts: further host names that may be asked, whatever address and port they have.
+    """
+
+    def __init__(
+        self,
+        *,
+        local: bool,
+        extra_hosts: tuple[str, ...] = (),
+        max_bytes: int = MAX_CLIP_BYTES,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._local = local
+        self._extra_hosts = frozenset(extra_hosts)
+        self._max_bytes = max_bytes
+        self._client = httpx.AsyncClient(
+            headers={"Accept-Encoding": "identity", "User-Agent": "storyboard-download"},
+            timeout=httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+            limits=httpx.Limits(max_connections=20, max_keepalive_connections=10),
+            follow_redirects=False,
+            trust_env=False,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._client.aclose()
+
+    async def fetch(self, url: str, destination: Path) -> int:
+        """Stream ``url`` into ``destination`` and sync it; return its bytes.
+
+        Raises:
+            UrlRefused: an address that a clip may not come from, at the first or a later hop.
+            UrlExpired: 403, 404 or 410: a fresh URL is needed.
+            Unavailable: anything passing: cut short, a server fault, too slow, too large.
+            StorageError: the disk would not take it.
+        """
+        try:
+            with anyio.fail_after(_TOTAL_TIMEOUT_S):
+                for _ in range(_MAX_HOPS + 1):
+                    await self._check(url)
+                    found = await self._hop(url, destination)
+                    if isinstance(found, int):
+                        return found
+                    url = urljoin(url, found)
+        except TimeoutError as exc:
+            raise Unavailable(f"the download took longer than {_TOTAL_TIMEOUT_S:g} s") from exc
+        except httpx.InvalidURL as exc:
+            raise UrlRefused("the clip's address is not a URL") from exc
+        except httpx.HTTPError as exc:
+            raise Unavailable(f"the download broke off ({type(exc).__name__})") from exc
+        raise UrlRefused(f"the clip's address redirects more than {_MAX_HOPS} times")
+
+    async def _hop(self, url: str, destination: Path) -> int | str:
+        """One request: the bytes written, or where it redirects to."""
+        async with self._client.stream("GET", url) as response:
+            if response.status_code in _REDIRECTS:
+                return str(response.headers.get("location", ""))
+            if response.status_code in _GONE:
+                raise UrlExpired(f"the clip's address answers {response.status_code}")
+            if response.status_code != 200:
+                raise Unavailable(f"the clip's address answers {response.status_code}")
+            written = await self._stream(response, destination)
+            declared = response.headers.get("content-length", "")
+            if declared.isdecimal() and int(declared) != written:
+                raise Unavailable(f"the download ended after {written} of {declared} bytes")
+            return written
+
+    async def _stream(self, response: httpx.Response, destination: Path) -> int:
+        written = 0
+        try:
+            with destination.open("wb") as file:
+                async for piece in response.aiter_raw():
+                    written += len(piece)
+                    if written > self._max_bytes:
+                        raise Unavailable(f"the clip is larger than {self._max_bytes} bytes")
+                    file.write(piece)
+                await anyio.to_thread.run_sync(_sync, file)
+        except OSError as exc:
+            raise StorageError(
+                f"cannot write {destination}: {exc.strerror or exc}",
+                hint="free some disk space, then run again: the clip is fetched, not bought again",
+            ) from exc
+        return written
+
+    async def _check(self, url: str) -> None:
+        """Refuse an address before any connection to it."""
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").lower(), parts.port
+        except ValueError as exc:
+            raise UrlRefused("the clip's address is not a URL") from exc
+        if parts.username is not None or parts.password is not None:
+            raise UrlRefused("the clip's address holds a user name")
+        if host in self._extra_hosts and parts.scheme == "https":
+            return
+        if self._local:
+            if parts.scheme == "http" and _is_loopback(host):
+                return
+            raise UrlRefused(f"a local provider names a clip on {shown(host or url)}")
+        if parts.scheme != "https" or port not in {None, 443}:
+            raise UrlRefused(f"the clip's address is not plain https: {shown(parts.scheme)}")
+        for address in await _resolve(host):
+            if not address.is_global:
+                raise UrlRefused(f"the clip's host {shown(host)} is not on the public internet")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _resolve(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    try:
+        rows = await anyio.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        raise Unavailable(f"the clip's host {shown(host)} cannot be found") from exc
+    return [ipaddress.ip_address(row[4][0]) for row in rows]
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

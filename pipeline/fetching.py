@@ -1,0 +1,310 @@
+"""From a task that exists to a checked clip on disk. Costs nothing and may be repeated.
+
+The order on disk: the bytes are synced as ``.part`` and decoded; the journal records their hash;
+the file gets its name; the journal records that it is good. A run that dies between any two
+of these is taken up from there.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import NoReturn
+
+import anyio
+
+from pipeline.errors import (
+    ClipRejected,
+    KeyRefused,
+    MediaError,
+    RateLimited,
+    Rejected,
+    StillRunning,
+    StorageError,
+    Unavailable,
+    UnknownTask,
+    UrlExpired,
+)
+from pipeline.files import sync_folder
+from pipeline.ledger import Attempt, AttemptState, EventKind
+from pipeline.model import ClipFacts
+from pipeline.production import Halt, Production, Services
+from pipeline.providers.base import TaskPhase, TaskStatus
+
+_DOWNLOAD_TRIES = 5
+_VERIFY_TRIES = 3
+_EMPTY_ANSWERS = 5
+# The provider asks for at least 5 s between looks at a video, and for longer ones on long
+# tasks: https://wavespeed.ai/docs/get-result
+_LONGEST_POLL_S = 15.0
+# "No such task" must be said for this many settle times before it is believed.
+_UNKNOWN_SETTLES = 6
+
+
+class Fetcher:
+    """Follows tasks for every storyboard of a run."""
+
+    def __init__(self, services: Services, halt: Halt) -> None:
+        self._services = services
+        self._halt = halt
+        self._asked_at: dict[str, float] = {}
+        # Spreads polls; nothing secret hangs on it.
+        self._random = random.Random()  # noqa: S311
+
+    async def follow(self, production: Production, attempt: Attempt) -> None:
+        """Wait for a task that has an id, then download, check and file its clip.
+
+        Raises:
+            StillRunning: the task limit has passed; a later run takes it up.
+            Rejected: the task failed, or its clip is gone; the journal says so.
+            ClipRejected: the clip is damaged, three times over.
+            UrlRefused, Unavailable, KeyRefused: this run cannot fetch it; a later one may.
+        """
+        if attempt.task_id is None:
+            raise AssertionError("only a task with an id can be followed")
+        if attempt.state is AttemptState.DOWNLOADED and await self._finish(production, attempt):
+            return
+        limiter = self._services.limiter
+        if attempt.state is AttemptState.SUBMITTED:
+            limiter.resumed(attempt.attempt_id, attempt.task_id)
+        try:
+            status = await self._await_outputs(production, attempt)
+        except (Rejected, UnknownTask) as exc:
+            if not isinstance(exc, KeyRefused):
+                limiter.ended(attempt.attempt_id)
+            raise
+        limiter.ended(attempt.attempt_id)
+        await self._bring_home(production, attempt, status)
+
+    async def _await_outputs(self, production: Production, attempt: Attempt) -> TaskStatus:
+        """Poll until the task has given its clip's URL."""
+        services, clock = self._services, self._services.clock
+        shot_class = f"{attempt.model} {attempt.duration_s}s {attempt.resolution.value}"
+        began = clock.monotonic()
+        age_s = max(0.0, (clock.utc() - attempt.changed_at).total_seconds())
+        await self._first_look(attempt, shot_class, age_s)
+        empty = 0
+        unknown_since: float | None = None
+        while True:
+            word = "no answer"
+            try:
+                status = await self._ask(attempt)
+            except UnknownTask:
+                now = clock.monotonic()
+                unknown_since = now if unknown_since is None else unknown_since
+                if now - unknown_since >= _UNKNOWN_SETTLES * services.settings.settle_s:
+                    await self._lost(production, attempt, "the provider no longer knows the task")
+                status, word = None, "not known yet"
+            else:
+                unknown_since = None if status is not None else unknown_since
+            waited_s = clock.monotonic() - began
+            if status is not None:
+                word = status.word
+                empty += status.phase is TaskPhase.DONE and not status.outputs
+                if status.phase is TaskPhase.FAILED or empty > _EMPTY_ANSWERS:
+                    await self._task_failed(production, attempt, status)
+                if status.phase is TaskPhase.DONE and status.outputs:
+                    await self._task_completed(production, attempt, status)
+                    if attempt.state is AttemptState.SUBMITTED and age_s < 1:
+                        services.account.record_latency(shot_class, waited_s)
+                    return status
+            if waited_s > services.settings.task_limit_s:
+                raise StillRunning(
+                    f"{attempt.slate} is still running after {waited_s:.0f} s",
+                    hint="run again later: it is fetched, not bought again",
+                )
+            services.say(production, attempt.slate, "running", f"{word}, {waited_s:.0f} s")
+            await clock.sleep(self._poll_wait_s(age_s + waited_s))
+
+    async def _first_look(self, attempt: Attempt, shot_class: str, age_s: float) -> None:
+        """Sleep until a task of this class may be done; a task of an earlier run, not at all."""
+        if attempt.state is not AttemptState.SUBMITTED:
+            return
+        interval_s = self._services.settings.poll_interval_s
+        learned_s = self._services.account.early_latency(shot_class)
+        first_s = max(learned_s or 0.0, interval_s) - age_s
+        if first_s > 0:
+            # Tasks that started together must not be asked about together for ever after.
+            spread_s = self._random.uniform(0, interval_s / 2)
+            await self._services.clock.sleep(first_s + spread_s)
+
+    def _poll_wait_s(self, age_s: float) -> float:
+        """Time to the next look: the interval, growing to 15 s for long tasks, with jitter."""
+        interval_s = self._services.settings.poll_interval_s
+        longest_s = max(_LONGEST_POLL_S, interval_s)
+        return min(max(interval_s, age_s / 20), longest_s) * self._random.uniform(1.0, 1.2)
+
+    async def _ask(self, attempt: Attempt) -> TaskStatus | None:
+        """One look at the task, never sooner after the last than the interval allows.
+
+        Returns:
+            None where the question failed in passing.
+        """
+        clock, task_id = self._services.clock, attempt.task_id or ""
+        interval_s = self._services.settings.poll_interval_s
+        asked_at = self._asked_at.get(task_id)
+        if asked_at is not None and (wait_s := asked_at + interval_s - clock.monotonic()) > 0:
+            await clock.sleep(wait_s)
+        try:
+            return await self._services.provider.status(task_id)
+        except RateLimited as exc:
+            await clock.sleep(min(exc.retry_after_s or 0.0, 60.0))
+        except Unavailable:
+            return None
+        except KeyRefused as exc:
+            self._halt.set(str(exc), exc.exit_code)
+            raise
+        finally:
+            self._asked_at[task_id] = clock.monotonic()
+        return None
+
+    async def _task_completed(
+        self, production: Production, attempt: Attempt, status: TaskStatus
+    ) -> None:
+        note, name = self._services.reporter.note, production.storyboard.name
+        if attempt.state is AttemptState.SUBMITTED:
+            reason = "flagged by the provider's content check" if status.flagged else ""
+            await production.record(attempt.attempt_id, EventKind.COMPLETED, reason=reason)
+        if status.flagged:
+            note(name, f"{attempt.slate}: the provider flags this clip as unsafe; look at it first")
+        if len(status.outputs) > 1:
+            note(name, f"{attempt.slate}: {len(status.outputs)} clips came; the first is used")
+
+    async def _task_failed(
+        self, production: Production, attempt: Attempt, status: TaskStatus
+    ) -> NoReturn:
+        reason = status.message or "the task ended without a clip"
+        if status.code:
+            reason = f"{reason} (code {status.code})"
+        await production.record(attempt.attempt_id, EventKind.FAILED, reason=reason)
+        raise Rejected(
+            f"task {attempt.task_id} {status.word}: {reason}",
+            hint=f"change the shot, or buy another with --retake {attempt.shot_id}",
+            code=status.code,
+        )
+
+    async def _bring_home(
+        self, production: Production, attempt: Attempt, status: TaskStatus
+    ) -> None:
+        """Download to ``.part``, check, and give the clip its name."""
+        services = self._services
+        part = production.clips / f"{attempt.slate}.mp4.part"
+        _make_folder(part.parent)
+        damaged = 0
+        for attempt_number in range(1, _DOWNLOAD_TRIES + 1):
+            last = attempt_number == _DOWNLOAD_TRIES
+            services.say(production, attempt.slate, "downloading")
+            try:
+                await services.downloader.fetch(status.outputs[0], part)
+                services.say(production, attempt.slate, "checking")
+                facts = await services.verify(
+                    part, duration_s=attempt.duration_s, resolution=attempt.resolution
+                )
+            except UrlExpired as exc:
+                if last:
+                    await self._lost(production, attempt, exc.message)
+                status = await self._fresh(production, attempt, status)
+            except Unavailable:
+                if last:
+                    raise
+                await services.clock.sleep(self._random.uniform(0, 2.0**attempt_number))
+            except ClipRejected as exc:
+                damaged += 1
+                if last or damaged >= _VERIFY_TRIES:
+                    await self._damaged(production, attempt, part, exc)
+            else:
+                await self._file(production, attempt, part, facts)
+                return
+
+    async def _fresh(
+        self, production: Production, attempt: Attempt, stale: TaskStatus
+    ) -> TaskStatus:
+        """The result asked for again, for a URL that works; the old one if none is to be had."""
+        try:
+            status = await self._ask(attempt)
+        except UnknownTask:
+            await self._lost(production, attempt, "the provider no longer knows the task")
+        return status if status is not None and status.outputs else stale
+
+    async def _file(
+        self, production: Production, attempt: Attempt, part: Path, facts: ClipFacts
+    ) -> None:
+        """Record what the file is, then name it, then record that it is good."""
+        clip = f"{attempt.slate}.mp4"
+        await production.record(
+            attempt.attempt_id,
+            EventKind.DOWNLOADED,
+            clip=clip,
+            bytes=facts.size_bytes,
+            sha256=facts.sha256,
+        )
+        await anyio.to_thread.run_sync(_rename, part, production.clips / clip)
+        await self._record_verified(production, attempt, facts)
+
+    async def _finish(self, production: Production, attempt: Attempt) -> bool:
+        """Take up a clip that was recorded but perhaps not yet named or marked as good."""
+        clip = production.clips / (attempt.clip or "")
+        for path in (clip, clip.with_name(f"{clip.name}.part")):
+            if not path.is_file():
+                continue
+            try:
+                facts = await self._services.verify(
+                    path, duration_s=attempt.duration_s, resolution=attempt.resolution
+                )
+            except MediaError:
+                continue
+            if facts.sha256 == attempt.clip_sha256:
+                if path != clip:
+                    await anyio.to_thread.run_sync(_rename, path, clip)
+                await self._record_verified(production, attempt, facts)
+                return True
+        return False
+
+    async def _record_verified(
+        self, production: Production, attempt: Attempt, facts: ClipFacts
+    ) -> None:
+        await production.record(
+            attempt.attempt_id,
+            EventKind.VERIFIED,
+            width_px=facts.width_px,
+            height_px=facts.height_px,
+            frames=facts.frames,
+            frame_rate=str(facts.frame_rate),
+            video_codec=facts.video_codec,
+            has_audio=facts.has_audio,
+        )
+        self._services.say(production, attempt.slate, "ready")
+
+    async def _lost(self, production: Production, attempt: Attempt, reason: str) -> NoReturn:
+        await production.record(attempt.attempt_id, EventKind.LOST, reason=reason)
+        raise Rejected(
+            f"the clip of {attempt.slate} is paid but cannot be had any more: {reason}",
+            hint=f"--retake {attempt.shot_id} buys another",
+        )
+
+    async def _damaged(
+        self, production: Production, attempt: Attempt, part: Path, exc: ClipRejected
+    ) -> NoReturn:
+        kept = part.with_name(f"{attempt.slate}.mp4.bad")
+        await anyio.to_thread.run_sync(_rename, part, kept)
+        await production.record(attempt.attempt_id, EventKind.DAMAGED, reason=exc.message)
+        raise ClipRejected(
+            f"{attempt.slate} is paid but fails its checks: {exc.message}",
+            hint=f"it is kept as {kept.name}; --retake {attempt.shot_id} buys another",
+        ) from exc
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StorageError(f"cannot make {folder}: {exc.strerror or exc}") from exc
+
+
+def _rename(old: Path, new: Path) -> None:
+    """Rename within a folder and sync the folder, so that the name survives a power cut."""
+    try:
+        old.replace(new)
+        sync_folder(new.parent)
+    except OSError as exc:
+        raise StorageError(f"cannot rename {old} to {new.name}: {exc.strerror or exc}") from exc

@@ -1,0 +1,222 @@
+"""The journal: one durable, append-only table of events beside the film it pays for.
+
+SQLite in WAL mode with ``synchronous=FULL``: an event that ``append`` has returned from survives
+a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous). One writer at a time, held
+by ``flock`` on a file of its own, which the kernel drops when the process dies. This module
+writes and reads rows; what they mean is ``ledger``'s.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from pipeline.errors import CannotWrite, Locked, StorageError
+from pipeline.ledger import Event, EventKind
+
+JOURNAL_NAME = "journal.sqlite3"
+LOCK_NAME = "run.lock"
+# Marks the file as ours for `file` and for a newer or older program.
+_APPLICATION_ID = 0x53544244  # "STBD"
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE events (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      TEXT NOT NULL,
+    attempt TEXT NOT NULL,
+    kind    TEXT NOT NULL,
+    data    TEXT NOT NULL
+) STRICT
+"""
+
+
+class Journal:
+    """A storyboard's events, open for one writer. Use as a context manager.
+
+    Safe to call from worker threads; each ``append`` is one synced transaction.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._folder = folder
+        self._now = now
+        self._guard = threading.Lock()
+        self._lock_file: IO[str] | None = None
+        self._db: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        """Take the lock and open the journal, making both on first use.
+
+        Raises:
+            CannotWrite: the folder cannot be made or written.
+            Locked: another process holds this storyboard.
+            StorageError: the file is damaged, or of a newer program.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock_file = _take_lock(self._folder / LOCK_NAME)
+        except OSError as exc:
+            raise CannotWrite(
+                f"cannot write to {self._folder}: {exc.strerror or exc}",
+                hint="choose another folder with --out",
+            ) from exc
+        try:
+            self._db = _open(self._folder / JOURNAL_NAME, read_only=False)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+    def append(self, attempt_id: str, kind: EventKind, data: Mapping[str, Any]) -> Event:
+        """Write one event and return it when it is on the disk.
+
+        Raises:
+            StorageError: the write failed; the caller must not go on spending.
+        """
+        text = json.dumps(data, sort_keys=True, ensure_ascii=True)
+        at = self._now().astimezone(UTC)
+        with self._guard:
+            if self._db is None:
+                raise StorageError("the journal is closed")
+            try:
+                with self._db:
+                    seq = self._db.execute(
+                        "INSERT INTO events (at, attempt, kind, data) VALUES (?, ?, ?, ?)",
+                        (at.isoformat(timespec="milliseconds"), attempt_id, kind.value, text),
+                    ).lastrowid
+            except sqlite3.Error as exc:
+                raise StorageError(
+                    f"cannot write to the journal in {self._folder}: {exc}",
+                    hint="free some disk space, then run again; nothing paid is lost",
+                ) from exc
+        return Event(seq=seq or 0, at=at, attempt_id=attempt_id, kind=kind, data=json.loads(text))
+
+    def events(self) -> list[Event]:
+        """Every event, oldest first."""
+        with self._guard:
+            if self._db is None:
+                raise StorageError("the journal is closed")
+            return _read(self._db, self._folder)
+
+
+def read_events(folder: Path) -> list[Event]:
+    """The events of a folder's journal without locking or making anything; [] where none is.
+
+    Raises:
+        StorageError: the file is damaged, or of a newer program.
+    """
+    path = folder / JOURNAL_NAME
+    if not path.exists():
+        return []
+    db = _open(path, read_only=True)
+    try:
+        return _read(db, folder)
+    finally:
+        db.close()
+
+
+def _take_lock(path: Path) -> IO[str]:
+    lock_file = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        lock_file.seek(0)
+        holder = lock_file.read(200).strip() or "another process"
+        lock_file.close()
+        raise Locked(
+            f"{path.parent} is being worked on by {holder}",
+            hint="wait for it to end, then run again",
+        ) from exc
+    lock_file.truncate(0)
+    started = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    lock_file.write(f"process {os.getpid()}, started {started}\n")
+    lock_file.flush()
+    return lock_file
+
+
+def _open(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    try:
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            check_same_thread=False,
+            timeout=10,
+        )
+        try:
+            _prepare(db, path, read_only=read_only)
+        except BaseException:
+            db.close()
+            raise
+    except sqlite3.DatabaseError as exc:
+        raise StorageError(
+            f"the journal {path} cannot be read: {exc}",
+            hint="nothing was submitted; restore it from a copy before spending again",
+        ) from exc
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > _SCHEMA_VERSION:
+        raise StorageError(
+            f"the journal {path} was written by a newer storyboard (format {version})",
+            hint="update storyboard",
+        )
+    if read_only:
+        return
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    if db.execute("PRAGMA synchronous").fetchone()[0] != 2:  # 2 is FULL
+        raise StorageError(f"the journal {path} cannot be opened with synchronous=FULL")
+    if version == 0:
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute(_SCHEMA)
+            db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+
+
+def _read(db: sqlite3.Connection, folder: Path) -> list[Event]:
+    try:
+        rows = db.execute("SELECT seq, at, attempt, kind, data FROM events ORDER BY seq").fetchall()
+        return [
+            Event(
+                seq=seq,
+                at=datetime.fromisoformat(at),
+                attempt_id=attempt,
+                kind=EventKind(kind),
+                data=json.loads(data),
+            )
+            for seq, at, attempt, kind, data in rows
+        ]
+    except (sqlite3.Error, ValueError) as exc:
+        raise StorageError(
+            f"the journal in {folder} cannot be read: {exc}",
+            hint="nothing was submitted; restore it from a copy before spending again",
+        ) from exc

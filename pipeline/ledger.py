@@ -1,0 +1,246 @@
+"""What the journal means: events folded into the state of every attempt. Pure, no I/O.
+
+An *attempt* is one paid submission: its intent is written before the request leaves, and every
+later fact about it is one more event. The state machine:
+
+    INTENT -> SUBMITTED -> COMPLETED -> DOWNLOADED -> VERIFIED
+      |           |            |            '-> DAMAGED (paid, never passed its checks)
+      |           |            '-> LOST (the provider no longer has it)
+      |           '-> FAILED (the provider's task failed)
+      |-> REFUSED (the provider said no, or nothing was sent: no money)
+      '-> IN_DOUBT -> SUBMITTED (found) | ABSENT (proved not there) | ABANDONED (a person's word)
+
+An INTENT that is read back from disk by a later run is a doubt as well: the process died before
+it could write down what became of the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from pipeline.errors import StorageError
+from pipeline.model import Resolution
+
+
+class EventKind(StrEnum):
+    """What can be written down about an attempt."""
+
+    INTENT = "intent"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    DOUBT = "doubt"
+    ABSENT = "absent"
+    ABANDONED = "abandoned"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    LOST = "lost"
+    DOWNLOADED = "downloaded"
+    DAMAGED = "damaged"
+    VERIFIED = "verified"
+    ADOPTED = "adopted"
+
+
+class AttemptState(StrEnum):
+    """Where an attempt stands; the words are those of the events that lead there."""
+
+    INTENT = "intent"
+    SUBMITTED = "submitted"
+    REFUSED = "refused"
+    IN_DOUBT = "in doubt"
+    ABSENT = "absent"
+    ABANDONED = "abandoned"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    LOST = "lost"
+    DOWNLOADED = "downloaded"
+    DAMAGED = "damaged"
+    VERIFIED = "verified"
+
+
+# No task exists, so no money is bound.
+FREE = frozenset({AttemptState.REFUSED, AttemptState.ABSENT, AttemptState.ABANDONED})
+# It is not known whether a task exists; the price stays reserved.
+DOUBTFUL = frozenset({AttemptState.INTENT, AttemptState.IN_DOUBT})
+# A task exists and its clip is still to come.
+PENDING = frozenset({AttemptState.SUBMITTED, AttemptState.COMPLETED, AttemptState.DOWNLOADED})
+# A task exists and no clip will come of it.
+SPOILED = frozenset({AttemptState.FAILED, AttemptState.LOST, AttemptState.DAMAGED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One row of the journal; ``at`` is UTC, ``data`` holds JSON values."""
+
+    seq: int
+    at: datetime
+    attempt_id: str
+    kind: EventKind
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """The present state of one paid submission.
+
+    ``clip`` is the file name inside the storyboard's ``clips`` folder, with its size and sha256
+    once known; ``reason`` the provider's or our own words on why it stands where it stands;
+    ``request`` the body that was sent.
+    """
+
+    attempt_id: str
+    shot_id: str
+    take: int
+    fingerprint: str
+    provider: str
+    model: str
+    price_usd: Decimal
+    duration_s: int
+    resolution: Resolution
+    intended_at: datetime
+    changed_at: datetime
+    state: AttemptState = AttemptState.INTENT
+    task_id: str | None = None
+    clip: str | None = None
+    clip_bytes: int | None = None
+    clip_sha256: str | None = None
+    reason: str = ""
+    request: Mapping[str, Any] | None = None
+
+    @property
+    def slate(self) -> str:
+        """The identity of its clip: ``opening_tk01``."""
+        return slate(self.shot_id, self.take)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Every attempt of one storyboard, in the order of their intents."""
+
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """Dollars of every task that exists, failed ones included until a refund is seen."""
+        return self._sum(FREE | DOUBTFUL, inside=False)
+
+    @property
+    def reserved_usd(self) -> Decimal:
+        """Dollars of submissions whose outcome is not known."""
+        return self._sum(DOUBTFUL, inside=True)
+
+    def _sum(self, states: frozenset[AttemptState], *, inside: bool) -> Decimal:
+        prices = (a.price_usd for a in self.attempts if (a.state in states) is inside)
+        return sum(prices, Decimal(0))
+
+    def next_take(self, shot_id: str) -> int:
+        """The number that a new take of the shot gets: one past the highest ever used.
+
+        A refused submission made no take, so its number is given out again.
+        """
+        used = (a.take for a in self.attempts if a.shot_id == shot_id and a.state not in FREE)
+        return max(used, default=0) + 1
+
+
+def slate(shot_id: str, take: int) -> str:
+    """The name under which a take's clip is filed and logged."""
+    return f"{shot_id}_tk{take:02d}"
+
+
+class Book:
+    """The fold, one event at a time: what a running program keeps beside its journal."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._attempts: dict[str, Attempt] = {}
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Take one more event into account.
+
+        Raises:
+            StorageError: it speaks of an attempt that has no intent, or repeats one.
+        """
+        known = self._attempts.get(event.attempt_id)
+        if event.kind is EventKind.INTENT:
+            if known is not None:
+                raise _inconsistent(event, "a second intent for the same attempt")
+            self._attempts[event.attempt_id] = _begin(event)
+        elif known is None:
+            raise _inconsistent(event, "no intent was written before it")
+        else:
+            self._attempts[event.attempt_id] = _advance(known, event)
+
+    def attempt(self, attempt_id: str) -> Attempt:
+        """One attempt as it stands now."""
+        return self._attempts[attempt_id]
+
+    def ledger(self) -> Ledger:
+        """Every attempt as it stands now."""
+        return Ledger(attempts=tuple(self._attempts.values()))
+
+
+def fold(events: Iterable[Event]) -> Ledger:
+    """Replay events, oldest first, into the state of every attempt; see ``Book.apply``."""
+    return Book(events).ledger()
+
+
+def _begin(event: Event) -> Attempt:
+    data = event.data
+    return Attempt(
+        attempt_id=event.attempt_id,
+        shot_id=data["shot"],
+        take=data["take"],
+        fingerprint=data["fingerprint"],
+        provider=data["provider"],
+        model=data["model"],
+        price_usd=Decimal(data["price_usd"]),
+        duration_s=data["duration_s"],
+        resolution=Resolution(data["resolution"]),
+        intended_at=event.at,
+        changed_at=event.at,
+        request=data.get("request"),
+    )
+
+
+# Events that only move the attempt to a state, with the reason given.
+_STATE_AFTER = {
+    EventKind.REFUSED: AttemptState.REFUSED,
+    EventKind.DOUBT: AttemptState.IN_DOUBT,
+    EventKind.ABSENT: AttemptState.ABSENT,
+    EventKind.ABANDONED: AttemptState.ABANDONED,
+    EventKind.COMPLETED: AttemptState.COMPLETED,
+    EventKind.FAILED: AttemptState.FAILED,
+    EventKind.LOST: AttemptState.LOST,
+    EventKind.DAMAGED: AttemptState.DAMAGED,
+    EventKind.VERIFIED: AttemptState.VERIFIED,
+}
+
+
+def _advance(attempt: Attempt, event: Event) -> Attempt:
+    data = event.data
+    now = replace(attempt, changed_at=event.at, reason=str(data.get("reason", "")))
+    if event.kind is EventKind.ACCEPTED:
+        return replace(now, state=AttemptState.SUBMITTED, task_id=data["task_id"])
+    if event.kind is EventKind.DOWNLOADED:
+        return replace(
+            now,
+            state=AttemptState.DOWNLOADED,
+            clip=data["clip"],
+            clip_bytes=data["bytes"],
+            clip_sha256=data["sha256"],
+        )
+    if event.kind is EventKind.ADOPTED:
+        return replace(now, shot_id=data["shot"], take=data["take"], clip=data["clip"])
+    return replace(now, state=_STATE_AFTER[event.kind])
+
+
+def _inconsistent(event: Event, why: str) -> StorageError:
+    return StorageError(
+        f"the journal makes no sense at event {event.seq} ({event.kind}): {why}",
+        hint="nothing was submitted; restore the journal from a copy, or keep it and ask for help",
+    )

@@ -1,0 +1,292 @@
+"""Storyboard + ledger -> plan: what a run would do with every take, and what it would cost.
+
+Pure. ``run`` carries out exactly what this says; ``plan`` only prints it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import assert_never
+
+from pipeline.fingerprint import fingerprint
+from pipeline.ledger import (
+    DOUBTFUL,
+    FREE,
+    PENDING,
+    SPOILED,
+    Attempt,
+    AttemptState,
+    Ledger,
+    slate,
+)
+from pipeline.model import Shot, Storyboard
+from pipeline.pricing import RateCard, dollars, price_take
+
+# Part of a film's identity: raise it when the same clips would give other bytes.
+_FILM_FORMAT = 1
+
+
+class Action(StrEnum):
+    """What a run does for one take.
+
+    ``keep``: paid, checked, on disk. ``adopt``: something of the same content may be or is paid
+    already (a clip under another shot's name, a submission whose answer was lost): take that.
+    ``fetch``: the task exists; wait for it and download. ``buy``: submit a new task.
+    ``blocked``: only a person can say how to go on. ``skip``: left out by ``--only``.
+    """
+
+    KEEP = "keep"
+    ADOPT = "adopt"
+    FETCH = "fetch"
+    BUY = "buy"
+    BLOCKED = "blocked"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTake:
+    """One line of a plan; ``price_usd`` is what this run would newly spend on it."""
+
+    shot: Shot
+    take: int
+    fingerprint: str
+    action: Action
+    price_usd: Decimal
+    reason: str
+    attempt: Attempt | None = None
+
+    @property
+    def slate(self) -> str:
+        """The name its clip has or will have."""
+        return slate(self.shot.id, self.take)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a run would do: takes in shot order; orphans are paid tasks no shot asks for."""
+
+    storyboard: Storyboard
+    takes: tuple[PlannedTake, ...]
+    orphans: tuple[Attempt, ...]
+    spent_usd: Decimal
+    reserved_usd: Decimal
+
+    @property
+    def buy_usd(self) -> Decimal:
+        """Dollars that a run would newly spend."""
+        return sum((take.price_usd for take in self.takes), Decimal(0))
+
+    @property
+    def committed_usd(self) -> Decimal:
+        """Dollars the storyboard will have cost after the run: spent, reserved and new."""
+        return self.spent_usd + self.reserved_usd + self.buy_usd
+
+    def count(self, action: Action) -> int:
+        """How many takes are planned with this action."""
+        return sum(take.action is action for take in self.takes)
+
+
+def make_plan(
+    storyboard: Storyboard,
+    ledger: Ledger,
+    *,
+    provider: str,
+    model: str,
+    card: RateCard,
+    missing_clips: frozenset[str] = frozenset(),
+    retake: frozenset[str] = frozenset(),
+    only: frozenset[str] | None = None,
+) -> Plan:
+    """Decide for every take of every shot.
+
+    Args:
+        missing_clips: attempt ids whose recorded clip is not on disk as recorded.
+        retake: shot ids that get one more take, whatever they have.
+        only: shot ids to work on; None means all. Finished takes of the others are kept.
+    Returns:
+        Takes in shot order, by take number within a shot, plus the orphans.
+    Raises:
+        KeyError: the rate card has no price for a shot.
+    """
+    relevant = [a for a in ledger.attempts if a.provider == provider and a.state not in FREE]
+    wanted = {shot.id: fingerprint(shot, model) for shot in storyboard.shots}
+    own = {shot.id: current_takes(shot.id, wanted[shot.id], relevant) for shot in storyboard.shots}
+    claimed = {attempt.attempt_id for attempts in own.values() for attempt in attempts}
+    spare = [a for a in relevant if a.attempt_id not in claimed and a.state not in SPOILED]
+
+    takes: list[PlannedTake] = []
+    for shot in storyboard.shots:
+        if only is not None and shot.id not in only:
+            takes += _left_out(shot, wanted[shot.id], own[shot.id], missing_clips)
+            continue
+        again = shot.id in retake
+        attempts = [a for a in own[shot.id] if not (again and a.state in SPOILED)]
+        lines = [_continue(shot, attempt, missing_clips) for attempt in attempts]
+        lacking = max(shot.takes - len(attempts), 1 if again else 0)
+        next_take = ledger.next_take(shot.id)
+        if not again:
+            twins = [a for a in spare if a.fingerprint == wanted[shot.id]][:lacking]
+            spare = [a for a in spare if a not in twins]
+            lines += [
+                _take_over(shot, attempt, next_take + i, missing_clips)
+                for i, attempt in enumerate(twins)
+            ]
+            lacking -= len(twins)
+            next_take += len(twins)
+        price_usd = price_take(card, shot)
+        why = _why_buy(shot, ledger, provider, again=again, first=not attempts)
+        lines += [
+            PlannedTake(
+                shot=shot,
+                take=next_take + i,
+                fingerprint=wanted[shot.id],
+                action=Action.BUY,
+                price_usd=price_usd,
+                reason=why,
+            )
+            for i in range(lacking)
+        ]
+        takes += lines
+    return Plan(
+        storyboard=storyboard,
+        takes=tuple(takes),
+        orphans=tuple(a for a in spare if a.state in PENDING | DOUBTFUL),
+        spent_usd=ledger.spent_usd,
+        reserved_usd=ledger.reserved_usd,
+    )
+
+
+def current_takes(shot_id: str, wanted: str, attempts: Iterable[Attempt]) -> list[Attempt]:
+    """The shot's takes that show what the manifest asks for now, by take number."""
+    mine = [a for a in attempts if a.shot_id == shot_id and a.fingerprint == wanted]
+    return sorted((a for a in mine if a.state not in FREE), key=lambda a: a.take)
+
+
+def choose_clip(shot: Shot, takes: Iterable[Attempt]) -> Attempt | None:
+    """The take that goes into the film: the selected one, else the newest good one.
+
+    Args:
+        takes: the shot's current takes, by take number (``current_takes``).
+    """
+    current = list(takes)
+    if shot.select is not None:
+        current = current[shot.select - 1 : shot.select]
+    good = [a for a in current if a.state is AttemptState.VERIFIED]
+    return good[-1] if good else None
+
+
+def film_cut(plan: Plan, ledger: Ledger) -> list[Attempt] | None:
+    """The chosen clip of every shot in cut order; None while one is missing or still to come."""
+    wanted = {take.shot.id: take.fingerprint for take in plan.takes}
+    cut = []
+    for shot in plan.storyboard.shots:
+        takes = current_takes(shot.id, wanted[shot.id], ledger.attempts)
+        clip = choose_clip(shot, takes)
+        if clip is None or any(take.state in PENDING | DOUBTFUL for take in takes):
+            return None
+        cut.append(clip)
+    return cut
+
+
+def film_key(storyboard: Storyboard, cut: Iterable[Attempt]) -> str:
+    """Identity of a film by all that goes into it; equal keys mean equal films."""
+    parts = [
+        [attempt.clip_sha256, str(shot.cut_s)]
+        for shot, attempt in zip(storyboard.shots, cut, strict=True)
+    ]
+    text = json.dumps([_FILM_FORMAT, storyboard.title, parts], separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _continue(shot: Shot, attempt: Attempt, missing_clips: frozenset[str]) -> PlannedTake:
+    """What becomes of a take that the shot already has."""
+    action, reason = _judge(attempt, attempt.attempt_id in missing_clips)
+    return PlannedTake(
+        shot=shot,
+        take=attempt.take,
+        fingerprint=attempt.fingerprint,
+        action=action,
+        price_usd=Decimal(0),
+        reason=reason,
+        attempt=attempt,
+    )
+
+
+def _judge(attempt: Attempt, clip_missing: bool) -> tuple[Action, str]:
+    price = dollars(attempt.price_usd)
+    match attempt.state:
+        case AttemptState.VERIFIED if clip_missing:
+            return Action.FETCH, f"paid {price}; its clip is gone from disk, download it again"
+        case AttemptState.VERIFIED:
+            return Action.KEEP, f"paid {price}"
+        case AttemptState.SUBMITTED | AttemptState.COMPLETED | AttemptState.DOWNLOADED:
+            return Action.FETCH, f"paid {price}; task {attempt.task_id}"
+        case AttemptState.INTENT | AttemptState.IN_DOUBT:
+            return Action.ADOPT, (
+                f"sent, answer lost, {price} reserved; the provider's history is asked first"
+            )
+        case AttemptState.FAILED | AttemptState.LOST | AttemptState.DAMAGED:
+            return Action.BLOCKED, (
+                f"{attempt.state}: {attempt.reason or 'no reason given'}; "
+                f"--retake {attempt.shot_id} buys another"
+            )
+        case AttemptState.REFUSED | AttemptState.ABSENT | AttemptState.ABANDONED:
+            raise AssertionError("an attempt that bound no money is never planned")
+    assert_never(attempt.state)
+
+
+def _take_over(
+    shot: Shot, attempt: Attempt, take: int, missing_clips: frozenset[str]
+) -> PlannedTake:
+    """Use a paid attempt of the same content that no shot claims any more."""
+    action, reason = _judge(attempt, attempt.attempt_id in missing_clips)
+    if action in {Action.KEEP, Action.FETCH}:
+        action = Action.ADOPT
+        reason = f"same content as {attempt.slate}, paid {dollars(attempt.price_usd)}"
+    return PlannedTake(
+        shot=shot,
+        take=take,
+        fingerprint=attempt.fingerprint,
+        action=action,
+        price_usd=Decimal(0),
+        reason=reason,
+        attempt=attempt,
+    )
+
+
+def _left_out(
+    shot: Shot, wanted: str, attempts: list[Attempt], missing_clips: frozenset[str]
+) -> list[PlannedTake]:
+    """Keep what a shot outside ``--only`` has; never fetch, adopt or buy for it."""
+    lines = [_continue(shot, attempt, missing_clips) for attempt in attempts]
+    kept = [line for line in lines if line.action is Action.KEEP]
+    if kept:
+        return kept
+    return [
+        PlannedTake(
+            shot=shot,
+            take=1,
+            fingerprint=wanted,
+            action=Action.SKIP,
+            price_usd=Decimal(0),
+            reason="left out by --only",
+        )
+    ]
+
+
+def _why_buy(shot: Shot, ledger: Ledger, provider: str, *, again: bool, first: bool) -> str:
+    if again:
+        return "another take, as asked"
+    past = [a for a in ledger.attempts if a.shot_id == shot.id and a.provider == provider]
+    if past and past[-1].state is AttemptState.REFUSED:
+        return f"refused last time: {past[-1].reason}"
+    if not first:
+        return f"{shot.takes} takes asked for"
+    if any(a.state not in FREE for a in past):
+        return "changed since it was bought"
+    return "not bought yet"

@@ -1,0 +1,134 @@
+"""What the runner works with: one storyboard being made, and the parts it is given.
+
+Everything that touches the world is handed in, so that a test can hand in another world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import anyio
+
+from pipeline.account import AccountStore
+from pipeline.download import Downloader
+from pipeline.errors import ExitCode
+from pipeline.filming import Conform
+from pipeline.journal import Journal
+from pipeline.ledger import Attempt, Book, EventKind, Ledger
+from pipeline.model import ClipFacts, Resolution
+from pipeline.planning import Plan
+from pipeline.providers.base import Provider
+from pipeline.providers.limits import Limiter
+from pipeline.settings import Settings
+from pipeline.summary import CLIPS_FOLDER, FilmRecord
+
+
+class Verify(Protocol):
+    """Decode a downloaded file and say what it is; raises ``ClipRejected``."""
+
+    async def __call__(
+        self, path: Path, *, duration_s: int, resolution: Resolution
+    ) -> ClipFacts: ...
+
+
+class Reporter(Protocol):
+    """Where progress goes; ``phase`` is one or two plain words."""
+
+    def take(self, storyboard: str, slate: str, phase: str, detail: str = "") -> None: ...
+    def film(self, storyboard: str, fraction: float) -> None: ...
+    def note(self, storyboard: str, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Time as an argument: the wall for records, ``anyio`` for waiting."""
+
+    utc: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = anyio.current_time
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The outside world of a run; one set for all storyboards in it."""
+
+    provider: Provider
+    limiter: Limiter
+    account: AccountStore
+    downloader: Downloader
+    verify: Verify
+    conform: Conform
+    settings: Settings
+    reporter: Reporter
+    clock: Clock = field(default_factory=Clock)
+
+    def say(self, production: Production, name: str, phase: str, detail: str = "") -> None:
+        """Report where a take is."""
+        self.reporter.take(production.storyboard.name, name, phase, detail)
+
+
+class Halt:
+    """Whether new submissions are still wanted. Set once, by a signal or a refused key."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+        self.reason = ""
+        self.exit_code = ExitCode.DONE
+
+    def set(self, reason: str, exit_code: ExitCode) -> None:
+        """No further submission from now on; the first reason given stays."""
+        if not self._event.is_set():
+            self.reason, self.exit_code = reason, exit_code
+            self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether submissions have been stopped."""
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Return when submissions are stopped."""
+        await self._event.wait()
+
+
+class Production:
+    """One storyboard with its plan, its open journal, its folder, and what the journal means."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        journal: Journal,
+        folder: Path,
+        book: Book,
+        recorded_film: FilmRecord | None,
+    ) -> None:
+        self.storyboard = plan.storyboard
+        self.plan = plan
+        self.folder = folder
+        self.clips = folder / CLIPS_FOLDER
+        self.recorded_film = recorded_film
+        self._journal = journal
+        self._book = book
+
+    def ledger(self) -> Ledger:
+        """The state of every attempt as the journal has it now."""
+        return self._book.ledger()
+
+    def attempt(self, attempt_id: str) -> Attempt:
+        """One attempt as the journal has it now."""
+        return self._book.attempt(attempt_id)
+
+    async def record(self, attempt_id: str, kind: EventKind, **data: Any) -> None:
+        """Append to the journal off the event loop, whole even if the run is being cancelled.
+
+        Raises:
+            StorageError: the journal could not be written; nothing more may be spent.
+        """
+        with anyio.CancelScope(shield=True):
+            event = await anyio.to_thread.run_sync(self._journal.append, attempt_id, kind, data)
+        self._book.apply(event)

@@ -1,0 +1,143 @@
+"""What the runner may ask of a provider, whatever the provider.
+
+A provider is wire format (one module each, no I/O) carried by one HTTP adapter. It promises what
+its ``Capabilities`` say and fails only with the four provider errors: ``Rejected``,
+``RateLimited``, ``Unavailable`` and ``SubmissionInDoubt``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pipeline.capabilities import Capabilities
+from pipeline.model import FileReference, Resolution
+
+
+class TaskPhase(StrEnum):
+    """How far a provider's task is; everything that is not known to have ended is running."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeRequest:
+    """One take as the provider is asked for it: 1 to 7 image URLs in ``@image`` order."""
+
+    model: str
+    prompt: str
+    image_urls: tuple[str, ...]
+    duration_s: int
+    resolution: Resolution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStatus:
+    """One answer about a task.
+
+    ``word`` is the provider's own status; ``outputs`` the clip's URLs, most wanted first;
+    ``flagged`` whether the provider marked the output as unsafe; ``code`` and ``message`` say
+    why a task failed.
+    """
+
+    phase: TaskPhase
+    word: str
+    outputs: tuple[str, ...] = ()
+    flagged: bool = False
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryItem:
+    """A task in the provider's history; ``inputs`` None where the provider does not echo them."""
+
+    task_id: str
+    created_at: datetime
+    inputs: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A request as data. ``path`` below the base URL; ``url`` instead for a foreign host, which
+    never gets the key."""
+
+    method: str
+    path: str = ""
+    url: str = ""
+    json: Mapping[str, Any] | None = None
+    content: bytes | None = None
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReply:
+    """An answer as data; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadTicket:
+    """Where to send a file, and the URL under which the provider will find it."""
+
+    put: HttpRequest
+    download_url: str
+
+
+class Dialect(Protocol):
+    """A provider's wire format: ``build_`` makes a request, ``read_`` parses the answer."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def build_submit(self, request: TakeRequest) -> HttpRequest: ...
+    def read_submit(self, reply: HttpReply) -> str: ...
+    def build_status(self, task_id: str) -> HttpRequest: ...
+    def read_status(self, reply: HttpReply) -> TaskStatus: ...
+    def build_ticket(self, reference: FileReference, name: str) -> HttpRequest: ...
+    def read_ticket(self, reply: HttpReply) -> UploadTicket: ...
+    def build_history(self, created_after: datetime, page: int) -> HttpRequest: ...
+    def read_history(self, reply: HttpReply) -> tuple[tuple[HistoryItem, ...], bool]: ...
+    def same_request(self, inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool: ...
+    def build_balance(self) -> HttpRequest: ...
+    def read_balance(self, reply: HttpReply) -> Decimal: ...
+
+
+class Provider(Protocol):
+    """What the runner uses. Only ``submit`` costs money, and it is never repeated below it."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def upload(self, reference: FileReference) -> str:
+        """Hand over a local image; return the URL that a task can name."""
+        ...
+
+    async def submit(self, request: TakeRequest) -> str:
+        """Start one paid task and return its id. Sends exactly one request."""
+        ...
+
+    async def status(self, task_id: str) -> TaskStatus:
+        """Ask how a task is."""
+        ...
+
+    async def history(self, created_after: datetime) -> tuple[HistoryItem, ...]:
+        """Every task that the account started since then, newest first."""
+        ...
+
+    def same_request(self, inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+        """Whether a history item's echoed inputs are those of a request we recorded."""
+        ...
+
+    async def balance(self) -> Decimal:
+        """The account's credit in dollars; a free way to check the key."""
+        ...

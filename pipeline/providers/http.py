@@ -1,0 +1,246 @@
+"""Sends a dialect's requests with httpx and turns what goes wrong into provider errors.
+
+Two clients: one carries the key, speaks to the base URL only and follows no redirect; the other
+has no key and is used for every address that an answer gave us. A paid POST goes over a fresh
+connection, so that a failure to connect is known to have sent nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from pipeline import __version__
+from pipeline.capabilities import Capabilities
+from pipeline.errors import ConfigurationError, Rejected, SubmissionInDoubt, Unavailable
+from pipeline.model import FileReference
+from pipeline.providers.base import (
+    Dialect,
+    HistoryItem,
+    HttpReply,
+    HttpRequest,
+    TakeRequest,
+    TaskStatus,
+)
+
+_CALL_TIMEOUT_S = 30.0
+_CONNECT_TIMEOUT_S = 10.0
+_UPLOAD_TIMEOUT_S = 120.0
+# No answer that we read is anywhere near this; a larger one is not an answer.
+_MAX_ANSWER_BYTES = 8_000_000
+_MAX_HISTORY_PAGES = 200
+# The pool that httpx handles well; more connections make it slower, not faster.
+_MAX_CONNECTIONS = 100
+
+
+class HttpProvider:
+    """A provider reached over HTTP. Use as an async context manager."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        base_url: str,
+        key: str,
+        submit_timeout_s: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._dialect = dialect
+        self._submit_timeout_s = submit_timeout_s
+        self._base_url = base_url.rstrip("/")
+        self._authorization = {"Authorization": f"Bearer {key}"}
+        labels = {"User-Agent": f"storyboard/{__version__}", "Accept-Encoding": "identity"}
+        timeout = httpx.Timeout(_CALL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
+
+        def client(keepalive: int) -> httpx.AsyncClient:
+            limits = httpx.Limits(
+                max_connections=_MAX_CONNECTIONS, max_keepalive_connections=keepalive
+            )
+            # trust_env=False: no proxy and no .netrc may see or replace the key unasked.
+            return httpx.AsyncClient(
+                headers=labels,
+                timeout=timeout,
+                limits=limits,
+                follow_redirects=False,
+                trust_env=False,
+                transport=transport,
+            )
+
+        self._calls = client(_MAX_CONNECTIONS)
+        self._paid = client(0)
+        self._keyless = client(10)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            for client in (self._calls, self._paid, self._keyless):
+                await client.aclose()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this provider sells."""
+        return self._dialect.capabilities
+
+    async def submit(self, request: TakeRequest) -> str:
+        """Send one paid POST, once, and return the task id; see ``Dialect.read_submit``.
+
+        Raises:
+            Unavailable: the connection was never made, so nothing was sent.
+            SubmissionInDoubt: it was sent and no usable answer came within the limit.
+        """
+        wire = self._dialect.build_submit(request)
+        reply = None
+        try:
+            with anyio.move_on_after(self._submit_timeout_s):
+                reply = await self._send(self._paid, wire, read_timeout_s=self._submit_timeout_s)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
+            raise self._unreachable(exc) from exc
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as exc:
+            raise _unsendable(exc) from None
+        except httpx.HTTPError as exc:
+            raise SubmissionInDoubt(
+                f"the connection broke before the answer ({type(exc).__name__})"
+            ) from exc
+        if reply is None:
+            raise SubmissionInDoubt(f"no answer within {self._submit_timeout_s:g} s")
+        return self._dialect.read_submit(reply)
+
+    async def status(self, task_id: str) -> TaskStatus:
+        """Ask about a task; see ``Dialect.read_status``."""
+        return self._dialect.read_status(await self._call(self._dialect.build_status(task_id)))
+
+    async def history(self, created_after: datetime) -> tuple[HistoryItem, ...]:
+        """Every task since then, all pages."""
+        found: list[HistoryItem] = []
+        for page in range(1, _MAX_HISTORY_PAGES + 1):
+            request = self._dialect.build_history(created_after, page)
+            items, more = self._dialect.read_history(await self._call(request))
+            found += items
+            if not more:
+                return tuple(found)
+        raise Unavailable("the provider's history does not end")
+
+    def same_request(self, inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+        """See ``Dialect.same_request``."""
+        return self._dialect.same_request(inputs, request)
+
+    async def balance(self) -> Decimal:
+        """The account's credit in dollars."""
+        return self._dialect.read_balance(await self._call(self._dialect.build_balance()))
+
+    async def upload(self, reference: FileReference) -> str:
+        """Put a local image where the provider finds it; return that URL.
+
+        Raises:
+            Rejected: the file changed since it was checked; nothing was sent.
+        """
+        content = await anyio.to_thread.run_sync(_read_unchanged, reference)
+        name = upload_name(reference)
+        ticket = self._dialect.read_ticket(
+            await self._call(self._dialect.build_ticket(reference, name))
+        )
+        self._check_foreign(ticket.put.url)
+        put = HttpRequest(
+            method=ticket.put.method,
+            url=ticket.put.url,
+            headers=ticket.put.headers,
+            content=content,
+        )
+        try:
+            reply = await self._send(self._keyless, put, read_timeout_s=_UPLOAD_TIMEOUT_S)
+        except httpx.HTTPError as exc:
+            raise self._unreachable(exc) from exc
+        if not 200 <= reply.status < 300:
+            raise Unavailable(f"the upload of {name} was answered {reply.status}")
+        return ticket.download_url
+
+    async def _call(self, request: HttpRequest) -> HttpReply:
+        """Send a call that costs nothing."""
+        try:
+            return await self._send(self._calls, request, read_timeout_s=_CALL_TIMEOUT_S)
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as exc:
+            raise _unsendable(exc) from None
+        except httpx.HTTPError as exc:
+            raise self._unreachable(exc) from exc
+
+    async def _send(
+        self, client: httpx.AsyncClient, request: HttpRequest, *, read_timeout_s: float
+    ) -> HttpReply:
+        headers = dict(request.headers or {})
+        if not request.url:
+            headers |= self._authorization
+        timeout = httpx.Timeout(read_timeout_s, connect=_CONNECT_TIMEOUT_S)
+        async with client.stream(
+            request.method,
+            request.url or self._base_url + request.path,
+            json=request.json,
+            content=request.content,
+            headers=headers,
+            timeout=timeout,
+        ) as response:
+            body = bytearray()
+            async for piece in response.aiter_raw():
+                body += piece
+                if len(body) > _MAX_ANSWER_BYTES:
+                    raise httpx.ReadError("the answer is too large", request=response.request)
+            return HttpReply(
+                status=response.status_code,
+                headers={name.lower(): value for name, value in response.headers.items()},
+                body=bytes(body),
+            )
+
+    def _unreachable(self, exc: httpx.HTTPError) -> Unavailable:
+        host = urlsplit(self._base_url).netloc
+        return Unavailable(
+            f"cannot reach {host} ({type(exc).__name__})",
+            hint="check the network and the base URL, then run again",
+        )
+
+    def _check_foreign(self, url: str) -> None:
+        """An address from an answer may be plain http only where the provider itself is local."""
+        parts = urlsplit(url)
+        local = urlsplit(self._base_url).scheme == "http"
+        if parts.scheme != "https" and not (local and parts.scheme == "http"):
+            raise Unavailable("the upload address is not https")
+
+
+def upload_name(reference: FileReference) -> str:
+    """A file name that gives nothing away and breaks nothing: content hash and type."""
+    return f"{reference.sha256[:16]}.{reference.media_type.removeprefix('image/')}"
+
+
+def _read_unchanged(reference: FileReference) -> bytes:
+    """The bytes that were checked and priced, or a refusal."""
+    try:
+        content = Path(reference.path).read_bytes()
+    except OSError as exc:
+        raise Rejected(
+            f"{reference.source} can no longer be read: {exc.strerror}", hint="run again"
+        ) from exc
+    if hashlib.sha256(content).hexdigest() != reference.sha256:
+        raise Rejected(f"{reference.source} changed while the run was under way", hint="run again")
+    return content
+
+
+def _unsendable(exc: httpx.HTTPError) -> ConfigurationError:
+    """httpx names the offending header with its value, which may be the key: say less."""
+    return ConfigurationError(
+        f"the request cannot be sent ({type(exc).__name__})",
+        hint="check the key for blanks and line ends, and the base URL",
+    )

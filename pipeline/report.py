@@ -1,0 +1,294 @@
+"""What people read: tables for results, one line for each problem, a bar or lines for progress.
+
+Results are text for stdout; progress and messages go to stderr. No colours and no control
+characters, except for the bar on a terminal.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import IO, TYPE_CHECKING, Any
+
+from pipeline.errors import ExitCode
+from pipeline.ledger import Ledger
+from pipeline.model import Storyboard
+from pipeline.planning import Action, Plan
+from pipeline.pricing import Estimate, dollars
+from pipeline.summary import FILM_NAME, FilmRecord, Outcome
+from pipeline.text import clean
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+# Where nothing tells the width of the reader's screen.
+_LOG_WIDTH = 100
+_NARROWEST = 40
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:
+    """Columns under headers, two blanks apart; the last column is cut to the screen's width.
+
+    Args:
+        numeric: indices of the columns that are set flush right.
+    """
+    cells = [list(headers), *(list(row) for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
+    room = screen_width() - sum(widths[:-1]) - 2 * len(widths)
+    lines = []
+    for row in cells:
+        parts = [
+            cell.rjust(widths[i]) if i in numeric else cell.ljust(widths[i])
+            for i, cell in enumerate(row)
+        ]
+        if len(row[-1]) > max(room, 12):
+            parts[-1] = row[-1][: max(room, 12) - 1] + "…"
+        lines.append(("  " + "  ".join(parts)).rstrip())
+    return "\n".join(lines)
+
+
+def screen_width() -> int:
+    """Columns of the reader's screen, or a fair guess where there is none."""
+    fallback = (_LOG_WIDTH, 24)
+    return max(_NARROWEST, shutil.get_terminal_size(fallback).columns)
+
+
+def estimate_text(storyboard: Storyboard, estimate: Estimate, provider: str) -> str:
+    """The price of every shot and of all, with the list that the prices come from."""
+    rows = [
+        (
+            line.shot_id,
+            f"{line.duration_s} s",
+            line.resolution.value,
+            str(line.references),
+            str(line.takes),
+            dollars(line.total_usd),
+        )
+        for line in estimate.lines
+    ]
+    seconds = sum(line.duration_s * line.takes for line in estimate.lines)
+    takes = sum(line.takes for line in estimate.lines)
+    rows.append(("total", f"{seconds} s", "", "", str(takes), dollars(estimate.total_usd)))
+    body = table(
+        ("shot", "length", "size", "images", "takes", "price"), rows, numeric=(1, 2, 3, 4, 5)
+    )
+    return f"{heading(storyboard)}\n{body}\n{_price_note(estimate, provider)}"
+
+
+def plan_text(plan: Plan, estimate: Estimate, provider: str) -> str:
+    """What a run would do with every take, and the money before and after it."""
+    rows = [
+        (
+            take.slate,
+            take.action.value,
+            dollars(take.price_usd) if take.action is Action.BUY else "-",
+            clean(take.reason, limit=300),
+        )
+        for take in plan.takes
+    ]
+    rows += [
+        (orphan.slate, "fetch", "-", "paid, but no shot asks for it any more")
+        for orphan in plan.orphans
+    ]
+    body = table(("take", "action", "price", "why"), rows, numeric=(2,))
+    parts = [f"estimate {dollars(estimate.total_usd)}", f"spent {dollars(plan.spent_usd)}"]
+    if plan.reserved_usd:
+        parts.append(f"in doubt {dollars(plan.reserved_usd)}")
+    parts.append(f"to buy {dollars(plan.buy_usd)}")
+    if plan.storyboard.budget_usd is not None:
+        parts.append(f"budget {dollars(plan.storyboard.budget_usd)}")
+    return (
+        f"{heading(plan.storyboard)}\n{body}\n  {' · '.join(parts)}\n"
+        f"{_price_note(estimate, provider)}"
+    )
+
+
+def heading(storyboard: Storyboard) -> str:
+    """Title and name of a storyboard on one line."""
+    title = clean(storyboard.title, limit=120)
+    return title if title == storyboard.name else f"{title} ({storyboard.name})"
+
+
+def duration_text(seconds: float) -> str:
+    """A length as people write it: ``30.0 s``, from a minute on ``1:05.0``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+def outcome_text(outcome: Outcome, provider: str) -> str:
+    """How a run ended: the film's path last, or what stands in its way."""
+    storyboard = outcome.plan.storyboard
+    lines = [
+        f"{result.slate}: {clean(result.message, limit=400)}"
+        for result in outcome.takes
+        if result.message
+    ]
+    if outcome.message and outcome.exit_code is not ExitCode.DONE:
+        lines.append(clean(outcome.message, limit=400))
+    money = _money(outcome.ledger, provider)
+    if outcome.film is None:
+        why = "every shot asked for is ready" if outcome.exit_code is ExitCode.DONE else "not made"
+        state = f"{storyboard.name}: no film yet, {why}; {money}"
+        return "\n".join([*lines, state])
+    return "\n".join([*lines, f"{storyboard.name}: {money}", film_text(outcome, outcome.film)])
+
+
+def film_text(outcome: Outcome, film: FilmRecord) -> str:
+    """A finished film in two lines, its path last."""
+    facts = f"{duration_text(film.duration_s)}, {film.width_px}x{film.height_px}"
+    path = outcome.folder / FILM_NAME
+    return f"{outcome.plan.storyboard.name}: {facts}\n{path}"
+
+
+def status_text(outcome: Outcome, provider: str) -> str:
+    """Every take that the journal knows, and the money."""
+    storyboard, ledger = outcome.plan.storyboard, outcome.ledger
+    rows = [
+        (
+            attempt.slate,
+            attempt.state.value,
+            dollars(attempt.price_usd),
+            attempt.task_id or "-",
+            clean(attempt.reason, limit=300),
+        )
+        for attempt in ledger.attempts
+    ]
+    lines = [heading(storyboard)]
+    if rows:
+        lines.append(table(("take", "state", "price", "task", "why"), rows, numeric=(2,)))
+    else:
+        lines.append("  nothing has been submitted yet")
+    lines.append(f"  {_money(ledger, provider)}")
+    if outcome.film is not None:
+        lines.append(f"  film {outcome.folder / FILM_NAME}, up to date")
+    else:
+        left = sum(take.action is not Action.KEEP for take in outcome.plan.takes)
+        lines.append(f"  no film yet, or not up to date; takes left to do: {left}")
+    return "\n".join(lines)
+
+
+def start_times_note(takes: int, submits_per_minute: int, max_tasks: int) -> str:
+    """How the account's limits stretch a run; empty where they do not."""
+    last_start_s = (takes - 1) // submits_per_minute * 60
+    if last_start_s < 60:
+        return ""
+    return (
+        f"  the account may start {submits_per_minute} tasks a minute and run {max_tasks} at once: "
+        f"the last of {takes} starts after {timedelta(seconds=last_start_s)} or later"
+    )
+
+
+def _money(ledger: Ledger, provider: str) -> str:
+    if provider == "sandbox":
+        return f"free on the sandbox (would have cost {dollars(ledger.spent_usd)})"
+    text = f"spent {dollars(ledger.spent_usd)}"
+    return f"{text}, in doubt {dollars(ledger.reserved_usd)}" if ledger.reserved_usd else text
+
+
+def _price_note(estimate: Estimate, provider: str) -> str:
+    card = estimate.card
+    source = f"{card.provider} price list of {card.read_on.isoformat()}"
+    if provider == "sandbox":
+        return f"  sandbox: free; prices are what {card.provider} would charge ({source})"
+    return f"  paid to {provider}; {source}"
+
+
+class Messages:
+    """Writes to stderr: problems, notes, errors. ``quiet`` leaves only errors."""
+
+    def __init__(self, stream: IO[str], *, quiet: bool = False) -> None:
+        self._stream = stream
+        self.quiet = quiet
+
+    def say(self, text: str) -> None:
+        """A note that a person may like to read."""
+        if not self.quiet:
+            self.error(text)
+
+    def error(self, text: str) -> None:
+        """Something that must be read; a reader who has gone away is no reason to stop."""
+        try:
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
+        except (BrokenPipeError, ValueError):
+            pass
+
+
+class Progress:
+    """Shows a run's progress: a bar on a terminal, a line for each step in a log."""
+
+    def __init__(self, messages: Messages, *, takes: int, films: int, bar: bool) -> None:
+        self._messages = messages
+        self._many = films > 1
+        self._phases: dict[str, str] = {}
+        self._film_shown: dict[str, int] = {}
+        self._bar: tqdm[Any] | None = None
+        if bar and not messages.quiet:
+            from tqdm import tqdm  # noqa: PLC0415 - 50 ms that only a terminal needs
+
+            self._bar = tqdm(
+                total=takes + films,
+                unit="step",
+                file=sys.stderr,
+                leave=False,
+                dynamic_ncols=True,
+                bar_format="{l_bar}{bar}| {n:.1f}/{total} [{elapsed}{postfix}]",
+            )
+
+    def take(self, storyboard: str, slate: str, phase: str, detail: str = "") -> None:
+        """A take entered a phase; the same phase again only moves the bar's clock."""
+        name = f"{storyboard} {slate}" if self._many else slate
+        before = self._phases.get(name)
+        self._phases[name] = phase
+        if self._bar is not None:
+            if phase == "ready" and before != "ready":
+                self._bar.update(1)
+            self._refresh()
+        elif phase != before:
+            text = f"{name}: {phase}"
+            self._messages.say(f"{text} {clean(detail, limit=200)}" if detail else text)
+
+    def film(self, storyboard: str, fraction: float) -> None:
+        """Part of a film's conform that is done, 0 to 1."""
+        before = self._film_shown.get(storyboard, 0)
+        percent = min(100, int(fraction * 100))
+        if percent <= before:
+            return
+        self._film_shown[storyboard] = percent
+        if self._bar is not None:
+            self._phases[f"film {storyboard}"] = f"joining {percent} %"
+            self._bar.update((percent - before) / 100)
+            self._refresh()
+        elif percent == 100:
+            self._messages.say(f"{storyboard}: clips joined")
+
+    def note(self, storyboard: str, text: str) -> None:
+        """Something a person should know while the run goes on."""
+        line = f"{storyboard}: {text}"
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            self._messages.say(line)
+
+    def clear(self) -> None:
+        """Make room on the screen for other lines; the bar comes back with the next step."""
+        if self._bar is not None:
+            self._bar.clear()
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _refresh(self) -> None:
+        counts: dict[str, int] = {}
+        for phase in self._phases.values():
+            if phase != "ready":
+                counts[phase] = counts.get(phase, 0) + 1
+        words = [f"{count} {phase}" if count > 1 else phase for phase, count in counts.items()]
+        if self._bar is not None:
+            self._bar.set_postfix_str(", ".join(words)[:50], refresh=True)

@@ -1,0 +1,183 @@
+"""Carry out the plans of one or many storyboards: one task group, nothing hidden.
+
+A shot that fails never stops its siblings, a storyboard that fails never stops the others, and
+each film is made as soon as its own clips are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import anyio
+
+from pipeline.errors import ExitCode, StorageError, StoryboardError, gravest
+from pipeline.filming import make_film
+from pipeline.ledger import DOUBTFUL, Attempt
+from pipeline.planning import Action, Plan, PlannedTake, film_cut
+from pipeline.production import Halt, Production, Services
+from pipeline.summary import Outcome, TakeResult
+from pipeline.taking import TakeMaker
+
+
+class Runner:
+    """One run over any number of storyboards that share a provider account."""
+
+    def __init__(self, services: Services, halt: Halt) -> None:
+        self._services = services
+        self._halt = halt
+        self._taker = TakeMaker(services, halt)
+        self._doubts_settled = anyio.Event()
+        self._doubts = 0
+
+    async def run(
+        self,
+        productions: Sequence[Production],
+        finished: Callable[[Outcome], None],
+    ) -> list[Outcome]:
+        """Work on all of them at once; outcomes in the order given.
+
+        Args:
+            finished: called as each storyboard ends, for its report.
+        """
+        outcomes: dict[int, Outcome] = {}
+
+        async def one(index: int, production: Production) -> None:
+            outcomes[index] = await self._produce(production)
+            finished(outcomes[index])
+
+        # Doubts of earlier runs are settled before anything new is submitted.
+        self._doubts = sum(len(_doubts(production.plan)) for production in productions)
+        if not self._doubts:
+            self._doubts_settled.set()
+        async with anyio.create_task_group() as group:
+            for index, production in enumerate(productions):
+                group.start_soon(one, index, production)
+        return [outcomes[index] for index in sorted(outcomes)]
+
+    async def _produce(self, production: Production) -> Outcome:
+        results: list[TakeResult] = []
+        async with anyio.create_task_group() as group:
+            for planned in production.plan.takes:
+                group.start_soon(self._take, production, planned, results)
+            for orphan in production.plan.orphans:
+                group.start_soon(self._orphan, production, orphan, results)
+        results.sort(key=lambda result: result.slate)
+        code = gravest([result.exit_code for result in results])
+        cut = film_cut(production.plan, production.ledger())
+        film, message = None, self._halt.reason
+        if cut is not None:
+            try:
+                film = await make_film(
+                    production.storyboard,
+                    cut,
+                    production.folder,
+                    recorded=production.recorded_film,
+                    conform=self._services.conform,
+                    on_progress=partial(self._services.reporter.film, production.storyboard.name),
+                )
+            except StoryboardError as exc:
+                code, message = exc.exit_code, str(exc)
+            else:
+                # A spare take may have failed; every shot has its clip and the film is whole.
+                code = ExitCode.DONE if code is ExitCode.SHOT_FAILED else code
+        elif self._halt.is_set:
+            code = gravest([code, self._halt.exit_code])
+        return Outcome(
+            plan=production.plan,
+            ledger=production.ledger(),
+            folder=production.folder,
+            exit_code=code,
+            takes=tuple(results),
+            film=film,
+            message=message,
+        )
+
+    async def _take(
+        self, production: Production, planned: PlannedTake, results: list[TakeResult]
+    ) -> None:
+        work = partial(self._carry_out, production, planned)
+        results.append(await self._result(planned.slate, planned.shot.id, work))
+
+    async def _orphan(
+        self, production: Production, attempt: Attempt, results: list[TakeResult]
+    ) -> None:
+        """Bring home what is paid for although no shot asks for it any more."""
+        note = f"{attempt.slate} is paid but no shot asks for it any more; it is kept in clips/"
+        self._services.reporter.note(production.storyboard.name, note)
+
+        async def work() -> None:
+            found: Attempt | None = attempt
+            if attempt.state in DOUBTFUL:
+                found = await self._settle(production, attempt)
+            if found is not None:
+                await self._taker.follow(production, found)
+
+        results.append(await self._result(attempt.slate, attempt.shot_id, work))
+
+    async def _carry_out(self, production: Production, planned: PlannedTake) -> None:
+        attempt = planned.attempt
+        match planned.action:
+            case Action.KEEP | Action.SKIP:
+                return
+            case Action.BLOCKED:
+                raise StoryboardError(planned.reason)
+            case Action.BUY:
+                await self._buy(production, planned)
+            case Action.FETCH if attempt is not None:
+                await self._taker.follow(production, attempt)
+            case Action.ADOPT if attempt is not None and attempt.state in DOUBTFUL:
+                found = await self._settle(production, attempt)
+                if found is None:
+                    await self._buy_again(production, planned, attempt)
+                else:
+                    await self._taker.follow(production, found)
+            case Action.ADOPT if attempt is not None:
+                await self._taker.adopt(production, planned, attempt)
+            case _:
+                raise AssertionError(f"{planned.action} without an attempt")
+
+    async def _buy(self, production: Production, planned: PlannedTake) -> None:
+        await self._doubts_settled.wait()
+        await self._taker.buy(production, planned)
+
+    async def _buy_again(
+        self, production: Production, planned: PlannedTake, absent: Attempt
+    ) -> None:
+        """The doubt is settled, nothing was made: what was reserved for it is spent now."""
+        again = PlannedTake(
+            shot=planned.shot,
+            take=planned.take,
+            fingerprint=planned.fingerprint,
+            action=Action.BUY,
+            price_usd=absent.price_usd,
+            reason="proved not to be made",
+        )
+        await self._buy(production, again)
+
+    async def _settle(self, production: Production, attempt: Attempt) -> Attempt | None:
+        try:
+            return await self._taker.settle(production, attempt)
+        finally:
+            self._doubts -= 1
+            if not self._doubts:
+                self._doubts_settled.set()
+
+    async def _result(
+        self, slate: str, shot_id: str, work: Callable[[], Awaitable[None]]
+    ) -> TakeResult:
+        try:
+            await work()
+        except StoryboardError as exc:
+            if isinstance(exc, StorageError):
+                self._halt.set(str(exc), exc.exit_code)
+            return TakeResult(
+                slate=slate, shot_id=shot_id, exit_code=exc.exit_code, message=str(exc)
+            )
+        return TakeResult(slate=slate, shot_id=shot_id, exit_code=ExitCode.DONE)
+
+
+def _doubts(plan: Plan) -> list[Attempt]:
+    """The doubtful attempts that this plan will settle."""
+    taken = [take.attempt for take in plan.takes if take.action is Action.ADOPT]
+    return [a for a in (*taken, *plan.orphans) if a is not None and a.state in DOUBTFUL]

@@ -1,0 +1,116 @@
+"""Opens the outside world for one provider account and runs productions in it.
+
+Signals: the first Ctrl-C stops new submissions and lets paid tasks come home; the second, or a
+SIGTERM or SIGHUP, leaves at once. A submission on the wire always gets its answer first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from pipeline.account import AccountStore
+from pipeline.capabilities import CAPABILITIES
+from pipeline.download import Downloader
+from pipeline.errors import ExitCode
+from pipeline.media.conform import conform
+from pipeline.media.verify import verify_clip
+from pipeline.production import Halt, Production, Reporter, Services
+from pipeline.providers.http import HttpProvider
+from pipeline.providers.limits import Limiter, Retrying, allowance
+from pipeline.providers.wavespeed import WaveSpeed
+from pipeline.runner import Runner
+from pipeline.settings import Access, Settings, account_level
+from pipeline.summary import Outcome
+
+
+def settings_for(settings: Settings, provider: str) -> Settings:
+    """The settings with the sandbox's own defaults where it is the provider.
+
+    It is ours and next door: it may be asked more often, and answers at once.
+    """
+    if provider != "sandbox":
+        return settings
+    named = settings.env.get
+    return replace(
+        settings,
+        poll_interval_s=settings.poll_interval_s if named("STORYBOARD_POLL_INTERVAL_S") else 1.0,
+        submit_timeout_s=settings.submit_timeout_s if named("STORYBOARD_SUBMIT_TIMEOUT_S") else 15,
+        settle_s=settings.settle_s if named("STORYBOARD_SETTLE_S") else 1.0,
+    )
+
+
+async def run_session(
+    productions: Sequence[Production],
+    *,
+    provider: str,
+    access: Access,
+    settings: Settings,
+    account_file: Path,
+    ffmpeg: Path,
+    reporter: Reporter,
+    finished: Callable[[Outcome], None],
+) -> ExitCode:
+    """Run productions on one account.
+
+    Args:
+        finished: called as each storyboard ends; not called for one that a signal cut short.
+    Returns:
+        DONE, or the signal's exit code where one cut the run short.
+    """
+    capabilities = CAPABILITIES[provider]
+    settings = settings_for(settings, provider)
+    limits = allowance(account_level(settings, capabilities), settings.rate_window_s)
+    halt = Halt()
+    async with AsyncExitStack() as stack:
+        account = stack.enter_context(AccountStore(account_file))
+        http = await stack.enter_async_context(
+            HttpProvider(
+                WaveSpeed(capabilities),
+                base_url=access.base_url,
+                key=access.key,
+                submit_timeout_s=settings.submit_timeout_s,
+            )
+        )
+        downloader = await stack.enter_async_context(
+            Downloader(local=access.is_local, extra_hosts=settings.result_hosts)
+        )
+        services = Services(
+            provider=Retrying(http),
+            limiter=Limiter(account, limits),
+            account=account,
+            downloader=downloader,
+            verify=partial(verify_clip, ffmpeg=ffmpeg),
+            conform=partial(conform, ffmpeg=ffmpeg, workers=max(1, os.cpu_count() or 1)),
+            settings=settings,
+            reporter=reporter,
+        )
+        async with anyio.create_task_group() as group:
+            group.start_soon(_heed_signals, halt, reporter, group.cancel_scope)
+            await Runner(services, halt).run(productions, finished)
+            group.cancel_scope.cancel()
+    stopped = halt.exit_code in {ExitCode.SIGINT, ExitCode.SIGTERM}
+    return halt.exit_code if stopped else ExitCode.DONE
+
+
+async def _heed_signals(halt: Halt, reporter: Reporter, leave: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for number in signals:
+            if number == signal.SIGINT and not halt.is_set:
+                halt.set("interrupted; nothing more was submitted", ExitCode.SIGINT)
+                reporter.note(
+                    "stopping",
+                    "no new submissions; waiting for what is paid (Ctrl-C again leaves at once)",
+                )
+                continue
+            code = ExitCode.SIGINT if number == signal.SIGINT else ExitCode.SIGTERM
+            halt.set("stopped by a signal", code)
+            leave.cancel()
+            return

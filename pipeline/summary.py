@@ -1,0 +1,174 @@
+"""What is written beside a film for machines to read (``run.json``), and read back by a later run.
+
+The file is written whole or not at all. Amounts are text, so that no reader makes floats of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from pipeline.errors import ExitCode
+from pipeline.files import file_sha256, write_whole
+from pipeline.ledger import Attempt, Ledger
+from pipeline.planning import Plan, choose_clip, current_takes
+from pipeline.pricing import Estimate
+
+CLIPS_FOLDER = "clips"
+FILM_NAME = "film.mp4"
+SUMMARY_NAME = "run.json"
+_STATES = {
+    ExitCode.DONE: "done",
+    ExitCode.SHOT_FAILED: "failed",
+    ExitCode.IN_DOUBT: "in doubt",
+    ExitCode.OVER_BUDGET: "over budget",
+    ExitCode.TRY_LATER: "try later",
+    ExitCode.SIGINT: "interrupted",
+    ExitCode.SIGTERM: "interrupted",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmRecord:
+    """The finished film as ``run.json`` keeps it.
+
+    ``key`` identifies what went into it; ``copied`` whether its picture is the clips' own,
+    never re-encoded; ``frame_rate`` exact, as text.
+    """
+
+    key: str
+    sha256: str
+    duration_s: float
+    frames: int
+    frame_rate: str
+    width_px: int
+    height_px: int
+    copied: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeResult:
+    """How the work on one take ended in this run; DONE means that nothing is left to do."""
+
+    slate: str
+    shot_id: str
+    exit_code: ExitCode
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended for one storyboard; ``film`` None where there is none."""
+
+    plan: Plan
+    ledger: Ledger
+    folder: Path
+    exit_code: ExitCode
+    takes: tuple[TakeResult, ...] = ()
+    film: FilmRecord | None = None
+    message: str = ""
+
+
+def summarise(outcome: Outcome, estimate: Estimate, provider: str) -> dict[str, Any]:
+    """``run.json`` as data; ``docs/run-json.md`` explains every key."""
+    plan, ledger = outcome.plan, outcome.ledger
+    storyboard = plan.storyboard
+    wanted = {take.shot.id: take.fingerprint for take in plan.takes}
+    messages = {result.slate: result.message for result in outcome.takes if result.message}
+    shots = []
+    current_ids = set()
+    for shot in storyboard.shots:
+        takes = current_takes(shot.id, wanted[shot.id], ledger.attempts)
+        current_ids |= {take.attempt_id for take in takes}
+        chosen = choose_clip(shot, takes)
+        failures = [
+            result.message
+            for result in outcome.takes
+            if result.shot_id == shot.id and result.message
+        ]
+        shots.append(
+            {
+                "id": shot.id,
+                "clip": _clip_path(chosen),
+                "message": "; ".join(dict.fromkeys(failures)),
+                "takes": [_take(take, messages) for take in takes],
+            }
+        )
+    others = [a for a in ledger.attempts if a.attempt_id not in current_ids and a.task_id]
+    return {
+        "storyboard": storyboard.name,
+        "title": storyboard.title,
+        "program": f"storyboard {__version__}",
+        "provider": provider,
+        "model": estimate.card.model,
+        "state": _STATES.get(outcome.exit_code, "failed"),
+        "exit_code": int(outcome.exit_code),
+        "message": outcome.message,
+        "money": {
+            "estimate_usd": str(estimate.total_usd),
+            "spent_usd": str(ledger.spent_usd),
+            "reserved_usd": str(ledger.reserved_usd),
+            "budget_usd": None if storyboard.budget_usd is None else str(storyboard.budget_usd),
+            "real": provider != "sandbox",
+        },
+        "shots": shots,
+        "other_takes": [_take(take, messages) for take in others],
+        "film": None if outcome.film is None else {"path": FILM_NAME, **asdict(outcome.film)},
+    }
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Write ``run.json``; see ``files.write_whole``."""
+    write_whole(folder / SUMMARY_NAME, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_film_record(folder: Path) -> FilmRecord | None:
+    """The film that the last run recorded, None where there is none that can be read."""
+    try:
+        film = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))["film"]
+        return FilmRecord(**{field.name: film[field.name] for field in fields(FilmRecord)})
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def film_is_current(folder: Path, key: str, record: FilmRecord | None) -> bool:
+    """Whether the film on disk is whole and made of exactly what ``key`` stands for."""
+    if record is None or record.key != key:
+        return False
+    film = folder / FILM_NAME
+    return film.is_file() and file_sha256(film) == record.sha256
+
+
+def missing_clips(folder: Path, ledger: Ledger) -> frozenset[str]:
+    """Attempts whose recorded clip is not on disk in its recorded size."""
+    return frozenset(a.attempt_id for a in ledger.attempts if a.clip and not _is_there(folder, a))
+
+
+def _is_there(folder: Path, attempt: Attempt) -> bool:
+    try:
+        stat = (folder / CLIPS_FOLDER / (attempt.clip or "")).stat()
+    except OSError:
+        return False
+    return stat.st_size == attempt.clip_bytes
+
+
+def _clip_path(attempt: Attempt | None) -> str | None:
+    return f"{CLIPS_FOLDER}/{attempt.clip}" if attempt is not None and attempt.clip else None
+
+
+def _take(attempt: Attempt, messages: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "slate": attempt.slate,
+        "take": attempt.take,
+        "state": attempt.state.value,
+        "task_id": attempt.task_id,
+        "price_usd": str(attempt.price_usd),
+        "clip": _clip_path(attempt),
+        "sha256": attempt.clip_sha256,
+        "reason": attempt.reason,
+        "message": messages.get(attempt.slate, ""),
+    }

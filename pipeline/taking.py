@@ -1,0 +1,262 @@
+"""Spend money once per take: references up, intent on disk, one paid POST, its answer on disk.
+
+The intent is synced before the request leaves and the answer right after it arrives, and
+nothing may interrupt in between. A submission is sent once per intent; one whose answer was
+lost is looked up in the provider's history, never repeated.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from pipeline.errors import (
+    ConfigurationError,
+    ExitCode,
+    Halted,
+    KeyRefused,
+    ProviderError,
+    RateLimited,
+    StorageError,
+    SubmissionInDoubt,
+    Unavailable,
+)
+from pipeline.fetching import Fetcher
+from pipeline.ledger import DOUBTFUL, Attempt, AttemptState, EventKind
+from pipeline.model import FileReference, Reference
+from pipeline.planning import PlannedTake
+from pipeline.production import Halt, Production, Services
+from pipeline.providers.base import TakeRequest
+from pipeline.settling import SubmitGate, find_task
+from pipeline.summary import missing_clips
+
+T = TypeVar("T")
+_UNSENT_TRIES = 5
+_REFUSAL_TRIES = 20
+
+
+class TakeMaker:
+    """Makes takes for every storyboard of a run; holds what they share in memory only."""
+
+    def __init__(self, services: Services, halt: Halt) -> None:
+        self._services = services
+        self._halt = halt
+        self._gate = SubmitGate()
+        self._fetcher = Fetcher(services, halt)
+        self._uploads: dict[str, anyio.Lock] = {}
+        # Spreads retries; nothing secret hangs on it.
+        self._random = random.Random()  # noqa: S311
+
+    async def buy(self, production: Production, planned: PlannedTake) -> None:
+        """Submit a new take and bring its clip home.
+
+        Raises:
+            ProviderError, MediaError: the take failed; its siblings are not concerned.
+            StorageError: the journal or the disk failed; the run must stop spending.
+        """
+        shot = planned.shot
+        urls = [await self._reference_url(production, planned, r) for r in shot.images]
+        request = TakeRequest(
+            model=self._services.provider.capabilities.model,
+            prompt=shot.prompt,
+            image_urls=tuple(urls),
+            duration_s=shot.duration_s,
+            resolution=shot.resolution,
+        )
+        attempt = await self._submit(production, planned, request)
+        await self._fetcher.follow(production, attempt)
+
+    async def follow(self, production: Production, attempt: Attempt) -> None:
+        """Bring home the clip of a task that exists; see ``Fetcher.follow``."""
+        await self._fetcher.follow(production, attempt)
+
+    async def adopt(self, production: Production, planned: PlannedTake, attempt: Attempt) -> None:
+        """Take over a paid attempt of the same content under this shot's name."""
+        clip, old_name = None, attempt.clip
+        if old_name is not None:
+            clip = f"{planned.slate}.mp4"
+            old, new = production.clips / old_name, production.clips / clip
+            await anyio.to_thread.run_sync(_link, old, new)
+        await production.record(
+            attempt.attempt_id,
+            EventKind.ADOPTED,
+            shot=planned.shot.id,
+            take=planned.take,
+            clip=clip,
+        )
+        if old_name is not None:
+            (production.clips / old_name).unlink(missing_ok=True)
+        taken = production.attempt(attempt.attempt_id)
+        gone = attempt.attempt_id in missing_clips(production.folder, production.ledger())
+        if taken.state is not AttemptState.VERIFIED or gone:
+            await self._fetcher.follow(production, taken)
+
+    async def settle(self, production: Production, attempt: Attempt) -> Attempt | None:
+        """Settle a doubt: the attempt with its task id, or None where no task was made.
+
+        Raises:
+            SubmissionInDoubt: only a person can say; submissions stop until then.
+        """
+        self._services.say(production, attempt.slate, "settling", "asking the provider's history")
+        async with self._gate.settling():
+            try:
+                task_id = await self._unless_halted(partial(find_task, self._services, attempt))
+            except SubmissionInDoubt as exc:
+                if attempt.state in DOUBTFUL:
+                    await production.record(attempt.attempt_id, EventKind.DOUBT, reason=exc.message)
+                # What is not known bounds what may be spent: no more until it is settled.
+                self._halt.set("a submission is in doubt", ExitCode.IN_DOUBT)
+                raise
+            if task_id is None:
+                reason = "the provider's history shows no such task"
+                await production.record(attempt.attempt_id, EventKind.ABSENT, reason=reason)
+                self._services.limiter.answered(attempt.attempt_id, None)
+                return None
+            reason = "found in the provider's history"
+            await production.record(
+                attempt.attempt_id, EventKind.ACCEPTED, task_id=task_id, reason=reason
+            )
+            self._services.limiter.answered(attempt.attempt_id, task_id)
+        return production.attempt(attempt.attempt_id)
+
+    async def _submit(
+        self, production: Production, planned: PlannedTake, request: TakeRequest
+    ) -> Attempt:
+        """One accepted submission: each try has an intent of its own, written before it."""
+        unsent = refusals = 0
+        while True:
+            attempt_id = uuid.uuid4().hex
+            self._services.say(production, planned.slate, "waiting", "for the account's allowance")
+            await self._unless_halted(partial(self._services.limiter.acquire, attempt_id))
+            try:
+                # Neither a signal nor another take's failure may come between the intent and
+                # the record of its answer.
+                with anyio.CancelScope(shield=True):
+                    async with self._gate.submitting():
+                        return await self._send_once(production, planned, request, attempt_id)
+            except SubmissionInDoubt as exc:
+                self._services.say(production, planned.slate, "in doubt", exc.message)
+                found = await self.settle(production, production.attempt(attempt_id))
+                if found is not None:
+                    return found
+            except RateLimited:
+                refusals += 1
+                if refusals >= _REFUSAL_TRIES:
+                    raise
+            except Unavailable:
+                unsent += 1
+                if unsent >= _UNSENT_TRIES:
+                    raise
+                await self._services.clock.sleep(self._random.uniform(0, min(20.0, 2.0**unsent)))
+
+    async def _send_once(
+        self, production: Production, planned: PlannedTake, request: TakeRequest, attempt_id: str
+    ) -> Attempt:
+        """Intent, POST, answer: the only place where money is spent."""
+        limiter = self._services.limiter
+        if self._halt.is_set:
+            limiter.not_sent(attempt_id)
+            raise Halted(self._halt.reason)
+        await self._record_intent(production, planned, request, attempt_id)
+        self._services.say(production, planned.slate, "submitting")
+        try:
+            task_id = await self._services.provider.submit(request)
+        except SubmissionInDoubt as exc:
+            await production.record(attempt_id, EventKind.DOUBT, reason=exc.message)
+            raise
+        except (ProviderError, ConfigurationError) as exc:
+            if isinstance(exc, Unavailable):
+                limiter.not_sent(attempt_id)
+            else:
+                limiter.answered(attempt_id, None)
+            if isinstance(exc, RateLimited):
+                limiter.refused(exc.retry_after_s)
+            if isinstance(exc, KeyRefused | ConfigurationError):
+                self._halt.set(str(exc), exc.exit_code)
+            await production.record(attempt_id, EventKind.REFUSED, reason=exc.message)
+            raise
+        await production.record(attempt_id, EventKind.ACCEPTED, task_id=task_id)
+        limiter.answered(attempt_id, task_id)
+        self._services.say(production, planned.slate, "submitted", f"task {task_id}")
+        return production.attempt(attempt_id)
+
+    async def _record_intent(
+        self, production: Production, planned: PlannedTake, request: TakeRequest, attempt_id: str
+    ) -> None:
+        capabilities = self._services.provider.capabilities
+        await production.record(
+            attempt_id,
+            EventKind.INTENT,
+            shot=planned.shot.id,
+            take=planned.take,
+            fingerprint=planned.fingerprint,
+            provider=capabilities.provider,
+            model=capabilities.model,
+            price_usd=str(planned.price_usd),
+            duration_s=request.duration_s,
+            resolution=request.resolution.value,
+            request={
+                "images": list(request.image_urls),
+                "prompt": request.prompt,
+                "duration": request.duration_s,
+                "resolution": request.resolution.value,
+            },
+        )
+
+    async def _reference_url(
+        self, production: Production, planned: PlannedTake, reference: Reference
+    ) -> str:
+        """The URL that the provider fetches a reference from; a file is uploaded once."""
+        if not isinstance(reference, FileReference):
+            return reference.url
+        account, key = self._services.account, reference.content_key
+        async with self._uploads.setdefault(key, anyio.Lock()):
+            cached = account.cached_upload(key)
+            if cached is not None:
+                return cached
+            self._services.say(production, planned.slate, "uploading", reference.source)
+            upload = partial(self._services.provider.upload, reference)
+            url = await self._unless_halted(upload)
+            account.remember_upload(key, url)
+            return url
+
+    async def _unless_halted(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Do something that is pointless once submissions have been stopped.
+
+        Raises:
+            Halted: submissions were stopped first; the call was cancelled.
+        """
+        result: list[T] = []
+        failure: list[Exception] = []
+
+        async def watch() -> None:
+            await self._halt.wait()
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            try:
+                result.append(await call())
+            except Exception as exc:  # noqa: BLE001 - passed on below, out of the group
+                failure.append(exc)
+            group.cancel_scope.cancel()
+        if failure:
+            raise failure[0]
+        if not result:
+            raise Halted(self._halt.reason)
+        return result[0]
+
+
+def _link(old: Path, new: Path) -> None:
+    """Give a clip a second name; where its file is gone, a later step fetches it again."""
+    try:
+        if old.exists() and not new.exists():
+            new.hardlink_to(old)
+    except OSError as exc:
+        raise StorageError(f"cannot link {old} to {new.name}: {exc.strerror or exc}") from exc

@@ -1,0 +1,83 @@
+"""Which folder a storyboard is made in, so that animatics and paid clips never meet.
+
+A folder belongs to one world: the free sandbox or paid providers. Whichever comes second, the
+sandbox's files go to ``animatic/`` inside.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.errors import CannotWrite, ConfigurationError
+from pipeline.journal import JOURNAL_NAME, read_events
+from pipeline.ledger import EventKind
+from pipeline.settings import Settings
+
+ANIMATIC_FOLDER = "animatic"
+SANDBOX_FOLDER = ".sandbox"
+_SANDBOX = "sandbox"
+
+
+def find_folder(out: Path, name: str, provider: str, *, animatic: bool = False) -> Path:
+    """The folder of a storyboard for this provider; makes nothing."""
+    base = out / name
+    if provider == _SANDBOX and (animatic or holds_paid_work(base)):
+        return base / ANIMATIC_FOLDER
+    return base
+
+
+def holds_paid_work(folder: Path) -> bool:
+    """Whether the folder's journal names a provider that takes money."""
+    return bool(_providers(folder) - {_SANDBOX})
+
+
+def make_room_for_paid_work(folder: Path) -> Path | None:
+    """Move a sandbox run out of the way of a paid one.
+
+    The journal goes last, so that an interrupted move is taken up again.
+
+    Returns:
+        Where the animatic is now; None where there was none.
+    Raises:
+        CannotWrite: it cannot be moved.
+    """
+    if _SANDBOX not in _providers(folder):
+        return None
+    target = folder / ANIMATIC_FOLDER
+    number = 2
+    while (target / JOURNAL_NAME).exists():
+        target = folder / f"{ANIMATIC_FOLDER}-{number}"
+        number += 1
+    try:
+        target.mkdir(exist_ok=True)
+        entries = [
+            entry
+            for entry in folder.iterdir()
+            if not entry.name.startswith(ANIMATIC_FOLDER) and entry.name != "run.lock"
+        ]
+        for entry in sorted(entries, key=lambda entry: entry.name.startswith(JOURNAL_NAME)):
+            entry.rename(target / entry.name)
+    except OSError as exc:
+        raise CannotWrite(f"cannot move the animatic in {folder}: {exc.strerror or exc}") from exc
+    return target
+
+
+def account_file(settings: Settings, out: Path, provider: str, account: str) -> Path:
+    """Where the state lives that all runs of one account share.
+
+    Raises:
+        ConfigurationError: a paid account, and nothing says where the user's state belongs.
+    """
+    if provider == _SANDBOX:
+        return out / SANDBOX_FOLDER / "account.sqlite3"
+    if settings.state_dir is None:
+        raise ConfigurationError(
+            "no place for account-wide state: HOME is not set",
+            hint="set STORYBOARD_STATE_DIR to a folder that outlives the run",
+        )
+    return settings.state_dir / "accounts" / f"{account}.sqlite3"
+
+
+def _providers(folder: Path) -> set[str]:
+    intents = (event for event in read_events(folder) if event.kind is EventKind.INTENT)
+    return {str(event.data["provider"]) for event in intents}
