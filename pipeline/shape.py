@@ -1,0 +1,362 @@
+"""Checks a document against the JSON Schema and says each mistake in a producer's words.
+
+jsonschema says where and which rule; the words come from here alone, because its own repeat whole
+values and speak of schemas. Pure: the compiled validator is handed in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
+from typing import Any, Protocol
+
+from pipeline.capabilities import CAPABILITIES, Capabilities
+from pipeline.findings import MAX_PROBLEMS, Findings, KeyPath, closest, either
+from pipeline.model import Resolution
+from pipeline.references import NAME, NAME_RULE
+from pipeline.text import shown
+from pipeline.yaml_document import Document
+from pipeline.yaml_tree import REPORTED, Unclear
+
+Words = tuple[str, str]
+
+# One line for each key that must be there, as a cure when it is not.
+_MISSING = {
+    "storyboard": "name it, for example storyboard: aurora-bottle",
+    "shots": "list them, each as - id: …, images: […], prompt: …",
+    "id": "name the shot, for example id: opening",
+    "images": "list 1 to 7, for example images: [refs/bottle.png]",
+    "prompt": 'say what happens, for example prompt: "@image1 turns slowly"',
+}
+_SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
+
+
+class Validator(Protocol):
+    """The part of a compiled jsonschema validator that is used here."""
+
+    def iter_errors(self, instance: Any) -> Iterable[Any]:
+        """Every violation, each with validator, path, instance and schema."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """One wrong value: where, what it is, and how it is written."""
+
+    path: KeyPath
+    value: Any
+    source: str
+    capabilities: Capabilities
+
+    @property
+    def key(self) -> str:
+        """The last named step of the path."""
+        return next((str(step) for step in reversed(self.path) if isinstance(step, str)), "")
+
+    @property
+    def words(self) -> str:
+        """The value as it may be named in a message."""
+        match self.value:
+            case None:
+                return "nothing"
+            case str():
+                return f'"{shown(self.value)}"'
+            case list():
+                return "a list"
+            case dict():
+                return "a mapping"
+            case _:
+                return shown(self.source, 40)
+
+
+def check_shape(
+    document: Document,
+    validator: Validator,
+    capabilities: Capabilities,
+    findings: Findings,
+    *,
+    value: Any,
+) -> None:
+    """Add every violation of the schema to ``findings``, at most one for each path.
+
+    ``value`` is the document's, without the parts that are too large to be looked at.
+    """
+    if document.root.value is REPORTED:
+        return
+    if not isinstance(value, dict):
+        found = _Found(path=(), value=value, source="", capabilities=capabilities)
+        what = "the file is empty" if value is None else f"found {found.words}"
+        findings.add(
+            document.position(()),
+            (),
+            f"the manifest must be a mapping with shots; {what}",
+            "start with storyboard: a-name, then shots: and the list of shots",
+        )
+        return
+    for error in islice(validator.iter_errors(value), MAX_PROBLEMS):
+        path: KeyPath = tuple(error.absolute_path)
+        if error.validator == "required":
+            _report_missing(document, path, error, findings)
+        elif error.validator == "additionalProperties":
+            _report_unknown(document, path, error, findings)
+        elif "propertyNames" in error.absolute_schema_path:
+            path = (*path, error.instance)
+            findings.add(
+                document.key_position(path),
+                path,
+                f'"{shown(error.instance)}" cannot be a name: {NAME_RULE}',
+                _name_cure(error.instance, "bottle"),
+            )
+        elif path not in findings.flagged and document.value(path) is not REPORTED:
+            found = _Found(
+                path=path,
+                value=error.instance,
+                source=document.source(path),
+                capabilities=capabilities,
+            )
+            message, hint = _explain(found)
+            findings.add(document.position(path), path, message, hint)
+
+
+def _report_missing(document: Document, path: KeyPath, error: Any, findings: Findings) -> None:
+    node = document.node(path)
+    if node is None or not node.whole:
+        return
+    for name in error.validator_value:
+        missing = (*path, name)
+        if name not in error.instance and missing not in findings.flagged:
+            findings.add(document.position(path), missing, "is missing", _MISSING[name])
+
+
+def _report_unknown(document: Document, path: KeyPath, error: Any, findings: Findings) -> None:
+    known = error.schema["properties"]
+    unknown = [name for name in error.instance if name not in known]
+    for name in unknown[:MAX_PROBLEMS]:
+        guess = closest(name, known)
+        hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(known)}"
+        if guess is None and _SECRET.search(name):
+            hint = "keys come from the environment or a file, never from a manifest"
+        findings.add(document.key_position((*path, name)), (*path, name), "unknown key", hint)
+
+
+def _explain(found: _Found) -> Words:
+    """Words for a value that breaks the schema."""
+    match found.path:
+        case ("shots",) | ("shots", int()) | ("defaults",) | ("references",):
+            return _container(found)
+        case ("references", _):
+            return _image(found)
+        case (*_, "images", int()):
+            return _image(found)
+        case _:
+            return _BY_KEY[found.key](found)
+
+
+def _container(found: _Found) -> Words:
+    is_empty = found.value is None or found.value == []
+    match found.path:
+        case ("shots",):
+            return (
+                "no shots" if is_empty else f"shots must be a list; found {found.words}",
+                "start each shot with a dash: - id: opening",
+            )
+        case ("shots", _):
+            return (
+                f"a shot must be a mapping; found {found.words}",
+                "write - id: opening, then images and prompt below it",
+            )
+        case ("defaults",):
+            return (
+                f"must be a mapping; found {found.words}",
+                "write defaults: {duration: 6, resolution: 720p}, or leave it out",
+            )
+        case _:
+            return (
+                f"must be a mapping of names to images; found {found.words}",
+                "write references: {bottle: refs/bottle.png}, or leave it out",
+            )
+
+
+def _not_text(found: _Found, example: str) -> Words | None:
+    """Words for a value that YAML did not read as text, or None for a text."""
+    value = found.value
+    if isinstance(value, str):
+        return None
+    if value is None and not found.source.strip():
+        return "is empty", example
+    if isinstance(value, list | dict):
+        return f"must be text; found {found.words}", example
+    if isinstance(value, Unclear):
+        reading = value.reads_as
+    elif isinstance(value, bool):
+        reading = "true" if value else "false"
+    else:
+        reading = "null" if value is None else _number_words(value)
+    source = shown(found.source, 40)
+    is_item = isinstance(found.path[-1], int)
+    cure = f'"{source}"' if is_item else f'{found.key}: "{source}"'
+    return f"YAML reads {source} as {reading}, not as text", f"quote it: {cure}"
+
+
+def _number_words(value: int | Decimal) -> str:
+    if isinstance(value, int):
+        return str(value)
+    exponent = value.as_tuple().exponent
+    is_short = isinstance(exponent, int) and abs(exponent) < 20
+    return f"{value.normalize():f}" if is_short else "a number"
+
+
+def _name_cure(name: str, example: str) -> str:
+    guess = re.sub(r"[^A-Za-z0-9_-]+", "-", name.strip()).strip("-_")[:64]
+    return f"for example {guess if NAME.match(guess) else example}"
+
+
+def _name(found: _Found) -> Words:
+    example = "opening" if found.key == "id" else "aurora-bottle"
+    return _not_text(found, _MISSING[found.key]) or (
+        f"{found.words} cannot be a name: {NAME_RULE}",
+        _name_cure(found.value, example),
+    )
+
+
+def _prompt(found: _Found) -> Words:
+    return _not_text(found, _MISSING["prompt"]) or ("is empty", _MISSING["prompt"])
+
+
+def _title(found: _Found) -> Words:
+    cure = 'write it in quotes, for example title: "Aurora bottle", or leave it out'
+    wrong = _not_text(found, cure)
+    if wrong is None and found.value:
+        return f"{len(found.value):,} characters; at most 200", "shorten it"
+    return wrong or ("is empty", cure)
+
+
+def _version(found: _Found) -> Words:
+    cure = 'write version: "1", or leave it out'
+    return _not_text(found, cure) or (f"{found.words} is not a known version; only 1 is", cure)
+
+
+def _choice(found: _Found, known: tuple[str, ...], what: str) -> Words:
+    written = found.source if not isinstance(found.value, str) else found.value
+    guess = next((name for name in known if name.rstrip("p") == written.strip()), None)
+    guess = guess or closest(written, known)
+    return (
+        f"must be {either(known)}{what}; found {found.words}",
+        f"did you mean {guess}?" if guess else f"write {either(known)}",
+    )
+
+
+def _resolution(found: _Found) -> Words:
+    return resolution_words(found.value, found.source, found.capabilities)
+
+
+def resolution_words(value: Any, source: str, capabilities: Capabilities) -> Words:
+    """Words for a size that the provider does not sell."""
+    found = _Found(path=("resolution",), value=value, source=source, capabilities=capabilities)
+    sold = [size.value for size in Resolution if size in capabilities.resolutions]
+    return _choice(found, tuple(reversed(sold)), f" on {capabilities.provider}")
+
+
+def _provider(found: _Found) -> Words:
+    return _choice(found, tuple(CAPABILITIES), "")
+
+
+def _duration(found: _Found) -> Words:
+    return duration_words(found.value, found.source, found.capabilities)
+
+
+def duration_words(value: Any, source: str, capabilities: Capabilities) -> Words:
+    """Words for a length that the provider does not sell, with the nearest one that it does."""
+    sold = capabilities.durations_s
+    found = _Found(path=("duration",), value=value, source=source, capabilities=capabilities)
+    message = (
+        f"must be {either(sold)} (whole seconds), which is what {capabilities.provider} sells; "
+        f"found {found.words}"
+    )
+    written = value if isinstance(value, str) else source
+    match = re.match(r"\s*(-?[0-9]{1,9})(?![0-9])", written)
+    if match is None or isinstance(value, bool) or int(match.group(1)) <= 0:
+        return message, f"write {either(sold)}"
+    wanted = int(match.group(1))
+    nearest = min(sold, key=lambda each: (abs(each - wanted), each))
+    if wanted in sold and isinstance(value, str) and value.strip() == str(wanted):
+        return message, f"write {wanted} without quotes"
+    if wanted in sold:
+        return message, f"write {wanted}: no unit, no decimals"
+    return message, f"the nearest is {nearest}"
+
+
+def _images(found: _Found) -> Words:
+    least, most = found.capabilities.min_references, found.capabilities.max_references
+    rule = f"{least} to {most} images"
+    if isinstance(found.value, list):
+        count = len(found.value)
+        cure = f"leave out {count - most}" if count > most else _MISSING["images"]
+        return f"{rule}; {count if count else 'none'} given", cure
+    if found.value is None:
+        return f"{rule}; none given", _MISSING["images"]
+    if isinstance(found.value, str):
+        return (
+            f"must be a list of {rule}; found {found.words}",
+            f"put brackets around it: images: [{shown(found.value, 40)}]",
+        )
+    return f"must be a list of {rule}; found {found.words}", _MISSING["images"]
+
+
+def _image(found: _Found) -> Words:
+    cure = "write a file name, a name from references, or an https URL"
+    if isinstance(found.value, list):
+        return "an image must be one text; found a list inside the list", cure
+    if isinstance(found.value, dict):
+        return "an image must be one text; found a mapping", cure
+    return _not_text(found, cure) or ("is empty", cure)
+
+
+def _amount(found: _Found) -> Words:
+    message = f"must be a number of US dollars above 0, at most 1,000,000; found {found.words}"
+    if isinstance(found.value, str):
+        guess = found.value.strip().lstrip("$€").removesuffix("USD").strip().replace(",", ".")
+        if re.fullmatch(r"[0-9]{1,7}(?:\.[0-9]{1,4})?", guess):
+            return message, f"write budget: {guess}, without currency or quotes"
+    return message, "write budget: 5.00, or leave it out for no limit"
+
+
+def _cut(found: _Found) -> Words:
+    return (
+        f"must be a number of seconds above 0, at most the duration; found {found.words}",
+        "write cut: 4.5, or leave it out to use the whole clip",
+    )
+
+
+def _takes(found: _Found) -> Words:
+    return (
+        f"must be a whole number from 1 to 8; found {found.words}",
+        "write takes: 2, or leave it out for one",
+    )
+
+
+def _select(found: _Found) -> Words:
+    return (
+        f"must be the number of a take, from 1 to 8; found {found.words}",
+        "write select: 1, or leave it out for the first good one",
+    )
+
+
+_BY_KEY: Mapping[str, Callable[[_Found], Words]] = {
+    "storyboard": _name,
+    "id": _name,
+    "title": _title,
+    "prompt": _prompt,
+    "version": _version,
+    "provider": _provider,
+    "resolution": _resolution,
+    "duration": _duration,
+    "images": _images,
+    "budget": _amount,
+    "cut": _cut,
+    "takes": _takes,
+    "select": _select,
+}

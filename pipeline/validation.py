@@ -1,0 +1,394 @@
+"""From a parsed document to a Storyboard, or to every problem at once.
+
+Pure: images were opened by the edge, which hands in what it found. Each value is judged by
+itself, so that a mistake in one shot hides none in another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pipeline.capabilities import CAPABILITIES, DEFAULT_PROVIDER, Capabilities
+from pipeline.findings import Findings, KeyPath
+from pipeline.library import ImageRefused, Library
+from pipeline.model import FileReference, Reference, Resolution, Severity, Shot, Storyboard
+from pipeline.prompt import bind
+from pipeline.references import RESERVED_NAMES
+from pipeline.shape import Validator, check_shape, duration_words, resolution_words
+from pipeline.text import shown
+from pipeline.view import View
+from pipeline.yaml_document import Document
+
+DEFAULT_DURATION_S = 6
+DEFAULT_RESOLUTION = Resolution.P720
+MAX_REFERENCES = 1000
+# Many more than any provider takes; a longer list is refused by its length alone.
+_MAX_LISTED_IMAGES = 100
+_SLATE = re.compile(r"(?P<shot>.+)_tk[0-9]+\Z", re.IGNORECASE)
+# What a text may not hold: controls (line ends and tabs are fine) and halves of characters.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a manifest is held to: the provider's capabilities, and our own limits."""
+
+    capabilities: Capabilities
+    max_shots: int
+    max_prompt_chars: int
+
+
+def provider_named(document: Document) -> str | None:
+    """The provider that the manifest names, where it is one we know."""
+    name = document.value(("provider",))
+    return name if isinstance(name, str) and name in CAPABILITIES else None
+
+
+def capabilities_of(document: Document, override: str | None) -> Capabilities:
+    """What to check against; ``override`` is a key of ``CAPABILITIES`` or None."""
+    return CAPABILITIES[override or provider_named(document) or DEFAULT_PROVIDER]
+
+
+def check_form(document: Document, validator: Validator, terms: Terms, findings: Findings) -> None:
+    """Everything that the schema can see, with sizes first so that no check takes long."""
+    value = document.root.value
+    if isinstance(value, dict):
+        value = dict(value)
+        _limit_sizes(document, value, terms, findings)
+    check_shape(document, validator, terms.capabilities, findings, value=value)
+
+
+def _limit_sizes(
+    document: Document, value: dict[str, Any], terms: Terms, findings: Findings
+) -> None:
+    """Report what is too long, and leave it out of ``value``."""
+    shots, library = value.get("shots"), value.get("references")
+    if isinstance(shots, list) and len(shots) > terms.max_shots:
+        findings.add(
+            document.position(("shots",)),
+            ("shots",),
+            f"at most {terms.max_shots:,} shots; {len(shots):,} given",
+            "split the storyboard into several manifests",
+        )
+        value["shots"] = []
+    elif isinstance(shots, list):
+        value["shots"] = [
+            _without_long_images(document, index, shot, terms, findings)
+            for index, shot in enumerate(shots)
+        ]
+    if isinstance(library, dict) and len(library) > MAX_REFERENCES:
+        findings.add(
+            document.position(("references",)),
+            ("references",),
+            f"at most {MAX_REFERENCES:,} references; {len(library):,} given",
+            "leave out those that no shot uses",
+        )
+        value["references"] = {}
+
+
+def _without_long_images(
+    document: Document, index: int, shot: Any, terms: Terms, findings: Findings
+) -> Any:
+    images = shot.get("images") if isinstance(shot, dict) else None
+    if not isinstance(images, list) or len(images) <= _MAX_LISTED_IMAGES:
+        return shot
+    path: KeyPath = ("shots", index, "images")
+    least, most = terms.capabilities.min_references, terms.capabilities.max_references
+    findings.add(
+        document.position(path),
+        path,
+        f"{least} to {most} images; {len(images):,} given",
+        f"leave out {len(images) - most:,}",
+    )
+    return {**shot, "images": ["-"]}
+
+
+def build(
+    document: Document,
+    opened: Mapping[str, FileReference | ImageRefused],
+    terms: Terms,
+    findings: Findings,
+    path: Path,
+) -> Storyboard | None:
+    """Check the meaning of every value; the storyboard when nothing at all is wrong.
+
+    ``opened`` has the outcome of every file of ``files_named``; it is not asked for files where
+    the document was cut short by a syntax error.
+    """
+    if not isinstance(document.root.value, dict):
+        return None
+    return _Check(View(document, findings), opened, terms).run(path)
+
+
+class _Check:
+    """One pass over one document."""
+
+    def __init__(
+        self,
+        view: View,
+        opened: Mapping[str, FileReference | ImageRefused],
+        terms: Terms,
+    ) -> None:
+        self.view = view
+        self.terms = terms
+        self.library = Library(view, opened)
+
+    def run(self, path: Path) -> Storyboard | None:
+        """Look at every part, in file order where that matters."""
+        name = self.view.text(("storyboard",))
+        if name is not None:
+            self._check_reserved(("storyboard",), name)
+        title = self._title()
+        budget = self._budget()
+        self.library.check_entries()
+        # Also where every shot has its own.
+        self._duration(("defaults", "duration"))
+        self._resolution(("defaults", "resolution"))
+        count = len(self.view.list_at(("shots",)))
+        shots = [self._shot(index) for index in range(count) if not self.view.findings.is_full]
+        self._check_ids(count)
+        self.library.warn_unused()
+        whole = [shot for shot in shots if shot is not None]
+        if self.view.findings.has_errors or name is None:
+            return None
+        return Storyboard(
+            name=name,
+            title=title or name,
+            path=path,
+            shots=tuple(whole),
+            provider=provider_named(self.view.document),
+            budget_usd=budget,
+        )
+
+    # The document's own keys
+
+    def _check_reserved(self, path: KeyPath, name: str) -> None:
+        if name.lower() in RESERVED_NAMES:
+            self.view.add(
+                path,
+                f'"{name}" cannot be a name: Windows keeps it for a device',
+                f"for example {name}-1",
+            )
+
+    def _title(self) -> str | None:
+        path: KeyPath = ("title",)
+        title = self.view.text(path)
+        if title is None:
+            return None
+        node = self.view.document.node(path)
+        if node is not None and node.comment is not None:
+            self.view.findings.add(
+                self.view.document.lines.at(node.comment),
+                path,
+                "everything after ' #' is a comment and no part of the title",
+                "quote the title, whether the comment is meant or not",
+                severity=Severity.WARNING,
+            )
+        if not title.strip():
+            self.view.add(path, "is blank", "write a title, or leave the key out")
+        elif control := _CONTROL.search(title.replace("\n", "\x00").replace("\t", "\x00")):
+            code = ord(title[control.start()])
+            what = "a line end" if code == 10 else f"the control character U+{code:04X}"
+            self.view.add(path, f"{what} in the title", "write it on one line, of plain characters")
+        return title
+
+    def _budget(self) -> Decimal | None:
+        path: KeyPath = ("budget",)
+        value = self.view.get(path)
+        if value is None or isinstance(value, bool) or not isinstance(value, int | Decimal):
+            return None
+        amount = Decimal(value)
+        if amount != amount.quantize(Decimal("0.0001")):
+            source = shown(self.view.source(path), 40)
+            self.view.add(path, f"{source} has more than 4 decimals", "round it, for example 5.00")
+        return amount
+
+    # Shots
+
+    def _shot(self, index: int) -> Shot | None:
+        path: KeyPath = ("shots", index)
+        if not isinstance(self.view.get(path), dict):
+            return None
+        name = self.view.text((*path, "id"))
+        if name is not None:
+            self._check_reserved((*path, "id"), name)
+        images = self.library.images_of((*path, "images"))
+        prompt = self._prompt(path, images)
+        duration = self._duration(self._own_or_default(path, "duration"))
+        resolution = self._resolution(self._own_or_default(path, "resolution"))
+        cut = self._cut((*path, "cut"), duration)
+        takes, select = self._takes(path)
+        references = [each for each in images or () if each is not None]
+        if self.view.findings.has_errors or None in (name, prompt, duration, resolution):
+            return None
+        return Shot(
+            id=str(name),
+            images=tuple(references),
+            prompt=str(prompt).strip(),
+            duration_s=duration or DEFAULT_DURATION_S,
+            resolution=resolution or DEFAULT_RESOLUTION,
+            position=self.view.document.position(path),
+            cut_s=cut,
+            takes=takes,
+            select=select,
+        )
+
+    def _own_or_default(self, path: KeyPath, key: str) -> KeyPath:
+        shot = self.view.document.value(path)
+        return (*path, key) if isinstance(shot, dict) and key in shot else ("defaults", key)
+
+    def _duration(self, path: KeyPath) -> int | None:
+        """Seconds bought; None where they are wrong."""
+        if path in self.view.findings.flagged:
+            return None
+        value = self.view.document.value(path)
+        if value is None:
+            return DEFAULT_DURATION_S
+        if type(value) is not int:
+            return None
+        if value not in self.terms.capabilities.durations_s:
+            source = self.view.source(path)
+            self.view.add(path, *duration_words(value, source, self.terms.capabilities))
+            return None
+        return value
+
+    def _resolution(self, path: KeyPath) -> Resolution | None:
+        """The size; None where it is wrong."""
+        if path in self.view.findings.flagged:
+            return None
+        value = self.view.document.value(path)
+        if value is None:
+            return DEFAULT_RESOLUTION
+        if value not in self.terms.capabilities.resolutions:
+            source = self.view.source(path)
+            self.view.add(path, *resolution_words(value, source, self.terms.capabilities))
+            return None
+        return Resolution(value)
+
+    def _cut(self, path: KeyPath, duration_s: int | None) -> Fraction | None:
+        value = self.view.get(path)
+        if value is None or isinstance(value, bool) or not isinstance(value, int | Decimal):
+            return None
+        if duration_s is not None and value > duration_s:
+            source = shown(self.view.source(path), 40)
+            self.view.add(
+                path,
+                f"{source} seconds are used but only {duration_s} are bought",
+                f"at most {duration_s}, or buy a longer shot",
+            )
+            return None
+        return Fraction(value)
+
+    def _takes(self, path: KeyPath) -> tuple[int, int | None]:
+        source = self._own_or_default(path, "takes")
+        takes = self.view.get(source)
+        select = self.view.get((*path, "select"))
+        count = takes if type(takes) is int else 1
+        if source in self.view.findings.flagged or type(select) is not int:
+            return count, None
+        if select > count:
+            self.view.add(
+                (*path, "select"),
+                f"take {select} is chosen but there {'is' if count == 1 else 'are'} only {count}",
+                f"write takes: {select}, or select: {count}",
+            )
+        return count, select
+
+    # Prompts
+
+    def _prompt(self, shot: KeyPath, images: list[Reference | None] | None) -> str | None:
+        path: KeyPath = (*shot, "prompt")
+        prompt = self.view.text(path)
+        if prompt is None:
+            return None
+        node = self.view.document.node(path)
+        if node is not None and node.comment is not None:
+            self.view.findings.add(
+                self.view.document.lines.at(node.comment),
+                path,
+                "the prompt is cut here: everything after ' #' is a comment",
+                "quote the prompt",
+            )
+        limit = self.terms.max_prompt_chars
+        if not prompt.strip():
+            self.view.add(path, "is blank", 'say what happens, for example "@image1 turns slowly"')
+            return None
+        if len(prompt) > limit:
+            self.view.add(path, f"{len(prompt):,} characters; at most {limit:,}", "shorten it")
+            return None
+        self._check_controls(path, prompt)
+        if images is not None:
+            self._bind(path, prompt, len(images))
+        return prompt
+
+    def _check_controls(self, path: KeyPath, prompt: str) -> None:
+        codes = dict.fromkeys(ord(match.group()) for match in _CONTROL.finditer(prompt))
+        for code in list(codes)[:3]:
+            is_half = 0xD800 <= code <= 0xDFFF
+            what = "half of a character" if is_half else "the control character"
+            self.view.add(path, f"{what} U+{code:04X} in the prompt", "delete it")
+
+    def _bind(self, path: KeyPath, prompt: str, count: int) -> None:
+        binding = bind(prompt, count, most=self.terms.capabilities.max_references)
+        for mistake in binding.mistakes:
+            occurrence = prompt.count(mistake.text, 0, mistake.start)
+            self.view.findings.add(
+                self.view.document.place(path, mistake.text, occurrence),
+                path,
+                mistake.message,
+                mistake.hint,
+            )
+        for number in range(1, count + 1):
+            image = (*path[:-1], "images", number - 1)
+            if number not in binding.meant and image not in self.view.findings.flagged:
+                self.view.warn(
+                    image,
+                    f"image {number} is paid for but never named in the prompt",
+                    f"name it as @image{number}, or leave it out",
+                )
+
+    # Across shots
+
+    def _check_ids(self, count: int) -> None:
+        first: dict[str, int] = {}
+        for index in range(count):
+            path: KeyPath = ("shots", index, "id")
+            name = self.view.text(path)
+            if name is None:
+                continue
+            twin = first.setdefault(name.lower(), index)
+            if twin != index:
+                other = self.view.document.value(("shots", twin, "id"))
+                lines = [
+                    self.view.document.position(("shots", n, "id")).line for n in (twin, index)
+                ]
+                same = "" if other == name else f' and "{other}" differ only in case: the name'
+                self.view.add(
+                    path,
+                    f'"{name}"{same} is given twice (lines {lines[0]} and {lines[1]})',
+                    "give each shot a name of its own",
+                )
+        self._check_slates(first)
+
+    def _check_slates(self, first: Mapping[str, int]) -> None:
+        """Clips are called SHOT_tk01: a shot's name must not read as another shot's take."""
+        for name, index in first.items():
+            match = _SLATE.match(name)
+            twin = first.get(match.group("shot")) if match else None
+            if twin is None:
+                continue
+            path: KeyPath = ("shots", index, "id")
+            other = self.view.document.value(("shots", twin, "id"))
+            line = self.view.line(("shots", twin, "id"))
+            self.view.add(
+                path,
+                f'"{self.view.text(path)}" is what a take of shot "{other}" (line {line}) '
+                "is called: their output names collide",
+                "choose a name that does not end in _tk and digits",
+            )
