@@ -1,0 +1,203 @@
+"""``storyboard run`` from the outside: money, requests, files and exit codes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from studio import Studio, paid_sandbox
+
+from pipeline.media.probe import probe
+
+PAID = ("--provider", "wavespeed", "--yes", "--max-cost", "100")
+
+
+def test_run_makes_the_film_and_the_bill_equals_the_estimate(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 3)
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 0
+        record = server.record()
+    assert studio.stdout.strip().endswith("out/ad/film.mp4")
+    info = probe(studio.film("ad"))
+    assert info.video is not None
+    assert info.video.packets == 3 * 6 * 24
+    summary = studio.summary("ad")
+    assert summary["state"] == "done"
+    assert summary["exit_code"] == 0
+    assert record["bill"]["total_usd"] == summary["money"]["estimate_usd"] == "0.90"
+    assert summary["money"]["spent_usd"] == "0.90"
+    assert record["violations"] == []
+
+
+def test_second_run_makes_no_request_and_needs_no_server(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 2)
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 0
+        before = server.record()["counters"]
+        assert studio.run("run", *PAID, manifest) == 0
+        assert server.record()["counters"] == before
+    monkeypatch.delenv("WAVESPEED_API_KEY")
+    began = time.perf_counter()
+    assert studio.run("run", *PAID, manifest) == 0
+    assert time.perf_counter() - began < 1
+    assert studio.stdout.strip().endswith("out/ad/film.mp4")
+
+
+def test_changed_prompt_buys_one_shot_and_keeps_the_rest(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 3)
+    with paid_sandbox(monkeypatch) as server:
+        studio.run("run", *PAID, manifest)
+        studio.write("ad", 3, prompts={2: "@image1 leaves @image2"})
+        assert studio.run("plan", "--provider", "wavespeed", "--json", manifest) == 0
+        assert studio.stdout.count('"action": "buy"') == 1
+        assert studio.stdout.count('"action": "keep"') == 2
+        assert studio.run("run", *PAID, manifest) == 0
+        assert server.record()["bill"]["total_usd"] == "1.20"
+    assert studio.summary("ad")["shots"][1]["clip"] == "clips/shot2_tk02.mp4"
+
+
+def test_renamed_shot_is_adopted_and_costs_nothing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 2)
+    with paid_sandbox(monkeypatch) as server:
+        studio.run("run", *PAID, manifest)
+        manifest.write_text(manifest.read_text().replace("id: shot2", "id: finale"))
+        assert studio.run("run", *PAID, manifest) == 0
+        assert server.record()["bill"]["total_usd"] == "0.60"
+    assert studio.summary("ad")["shots"][1]["clip"] == "clips/finale_tk01.mp4"
+
+
+def test_max_cost_one_cent_under_the_plan_sends_nothing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 2)
+    with paid_sandbox(monkeypatch) as server:
+        code = studio.run("run", "--provider", "wavespeed", "--max-cost", "0.59", manifest)
+        assert code == 4
+        assert server.record()["counters"] == {}
+    assert "nothing sent" in studio.stderr
+    assert studio.summary("ad")["exit_code"] == 4
+
+
+def test_budget_of_the_manifest_counts_what_was_spent_before(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 2, extra="budget: 0.75")
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", "--provider", "wavespeed", manifest) == 0
+        assert studio.run("run", "--provider", "wavespeed", "--retake", "shot1", manifest) == 4
+        assert server.record()["bill"]["total_usd"] == "0.60"
+    assert "on top of $0.60" in studio.stderr
+
+
+def test_paid_provider_without_terminal_and_cap_sends_nothing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 1)
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", "--provider", "wavespeed", "--yes", manifest) == 4
+        assert server.record()["counters"] == {}
+    assert "--max-cost" in studio.stderr
+
+
+def test_retake_buys_one_more_and_the_film_uses_it(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 2)
+    with paid_sandbox(monkeypatch) as server:
+        studio.run("run", *PAID, manifest)
+        assert studio.run("run", *PAID, "--retake", "shot1", manifest) == 0
+        assert server.record()["bill"]["total_usd"] == "0.90"
+    assert studio.summary("ad")["shots"][0]["clip"] == "clips/shot1_tk02.mp4"
+
+
+def test_only_buys_the_named_shot_and_makes_no_film(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 3)
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, "--only", "shot2", manifest) == 0
+        assert server.record()["bill"]["total_usd"] == "0.30"
+    assert not studio.film("ad").exists()
+    assert studio.summary("ad")["film"] is None
+
+
+def test_several_manifests_share_a_run_and_a_bad_one_stops_no_other(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, other = studio.write("good", 2), studio.write("other", 1)
+    bad = studio.folder / "bad.yaml"
+    bad.write_text("storyboard: bad\nshots: []\n")
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, good, bad, other) == 65
+        assert server.record()["bill"]["total_usd"] == "0.90"
+    assert studio.film("good").exists()
+    assert studio.film("other").exists()
+
+
+def test_paid_run_moves_the_animatic_aside_and_never_uses_its_clips(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 1)
+    folder = studio.folder / "out" / "ad"
+    assert studio.run("run", manifest) == 0
+    animatic = (folder / "film.mp4").read_bytes()
+    with paid_sandbox(monkeypatch):
+        assert studio.run("run", *PAID, manifest) == 0
+    assert (folder / "animatic" / "film.mp4").read_bytes() == animatic
+    assert (folder / "film.mp4").read_bytes() != animatic
+    paid = (folder / "film.mp4").read_bytes()
+    assert studio.run("animatic", manifest) == 0
+    assert (folder / "film.mp4").read_bytes() == paid
+
+
+def test_twenty_shots_keep_the_account_limit_and_the_poll_interval(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 20)
+    monkeypatch.setenv("STORYBOARD_SUBMITS_PER_MINUTE", "6")
+    monkeypatch.setenv("STORYBOARD_RATE_WINDOW_S", "3")
+    monkeypatch.setenv("STORYBOARD_POLL_INTERVAL_S", "0.5")
+    with paid_sandbox(
+        monkeypatch, rpm=6, rate_window_s=3.0, latency_s=(1.0, 3.0), min_poll_s=0.5
+    ) as server:
+        assert studio.run("run", *PAID, manifest) == 0
+        record = server.record()
+    assert record["violations"] == []
+    assert record["bill"]["total_usd"] == "6.00"
+
+
+@pytest.mark.parametrize("name", ["film", "clip"])
+def test_deleted_output_is_made_again_without_paying(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    manifest = studio.write("ad", 2)
+    with paid_sandbox(monkeypatch) as server:
+        studio.run("run", *PAID, manifest)
+        film = studio.film("ad").read_bytes()
+        gone = {"film": studio.film("ad"), "clip": Path("out/ad/clips/shot1_tk01.mp4")}[name]
+        gone.unlink()
+        assert studio.run("run", *PAID, manifest) == 0
+        assert server.record()["bill"]["total_usd"] == "0.60"
+    assert gone.exists()
+    assert studio.film("ad").read_bytes() == film
+
+
+def test_conform_makes_the_same_film_without_a_network(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 2)
+    with paid_sandbox(monkeypatch):
+        studio.run("run", *PAID, manifest)
+    film = studio.film("ad").read_bytes()
+    studio.film("ad").unlink()
+    assert studio.run("conform", "--provider", "wavespeed", manifest) == 0
+    assert studio.film("ad").read_bytes() == film
