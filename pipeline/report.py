@@ -190,10 +190,10 @@ def _money(ledger: Ledger, provider: str) -> str:
 
 def _price_note(estimate: Estimate, provider: str) -> str:
     card = estimate.card
-    source = f"{card.provider} price list of {card.read_on.isoformat()}"
+    source = f"{card.provider}'s price list of {card.read_on.isoformat()}"
     if provider == "sandbox":
-        return f"  sandbox: free; prices are what {card.provider} would charge ({source})"
-    return f"  paid to {provider}; {source}"
+        return f"  sandbox: free; prices as on {source}"
+    return f"  paid to {provider}; prices as on {source}"
 
 
 class Messages:

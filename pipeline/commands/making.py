@@ -52,8 +52,8 @@ class _Results:
     summaries: list[dict[str, Any]] = field(default_factory=list)
 
     def show(self, text: str) -> None:
-        """A result for people; a script asked for data instead."""
-        if not self.json:
+        """A result for people; not where data was asked for, or silence."""
+        if not self.json and not self.messages.quiet:
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
 
