@@ -168,14 +168,20 @@ class AccountStore:
             self._db.execute("UPDATE starts SET running = 0 WHERE attempt = ?", (attempt_id,))
 
     def slow_down(self, retry_after_s: float, allowance: Allowance) -> None:
-        """After a 429: nothing before that many seconds, and half the rate from then on."""
+        """After a 429: nothing before that many seconds, and half the rate from then on.
+
+        Several that arrive during one pause answer requests sent before it: the longest wait
+        counts, and the rate is halved once.
+        """
         with self._guard, self._db:
             self._db.execute("BEGIN IMMEDIATE")
             now = self._now()
-            _, allowed = self._pace(now, allowance.starts)
+            not_before, allowed = self._pace(now, allowance.starts)
+            if now >= not_before:
+                allowed = max(1, allowed // 2)
             self._db.execute(
                 "INSERT OR REPLACE INTO pace VALUES (1, ?, ?, ?)",
-                (now + retry_after_s, max(1, allowed // 2), now),
+                (max(not_before, now + retry_after_s), allowed, now),
             )
 
     def knows_task(self, task_id: str) -> bool:
