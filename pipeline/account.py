@@ -38,7 +38,8 @@ CREATE TABLE IF NOT EXISTS latencies (
 """
 # A run that died leaves its tasks marked as running; providers end a task long before this.
 _FORGET_RUNNING_S = 3600.0
-# An unanswered start of a dead process keeps its slot this long past the window.
+# An unanswered start of a dead process keeps its slot, and its lane, this long past the window:
+# more than the longest usual wait for an answer.
 _UNANSWERED_GRACE_S = 120.0
 # Official clients reuse an upload for a day; the provider deletes it after seven.
 UPLOAD_MAX_AGE_S = 24 * 3600.0
@@ -142,6 +143,10 @@ class AccountStore:
                 (now, int(task_id is not None), attempt_id),
             )
             if task_id is not None:
+                # A start whose answer took so long that it was forgotten counts all the same.
+                self._db.execute(
+                    "INSERT OR IGNORE INTO starts VALUES (?, ?, ?, 1)", (attempt_id, now, now)
+                )
                 self._db.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?)", (task_id, now))
 
     def not_sent(self, attempt_id: str) -> None:
@@ -241,7 +246,10 @@ class AccountStore:
 
     def _forget_old(self, now: float, window_s: float) -> None:
         self._db.execute(
-            "DELETE FROM starts WHERE sent_at < ? AND (running = 0 OR sent_at < ?)"
-            " AND (answered_at IS NULL OR answered_at < ?)",
-            (now - window_s - _UNANSWERED_GRACE_S, now - _FORGET_RUNNING_S, now - window_s),
+            "DELETE FROM starts WHERE answered_at IS NULL AND sent_at < ?",
+            (now - window_s - _UNANSWERED_GRACE_S,),
+        )
+        self._db.execute(
+            "DELETE FROM starts WHERE answered_at < ? AND (running = 0 OR sent_at < ?)",
+            (now - window_s, now - _FORGET_RUNNING_S),
         )
