@@ -106,6 +106,7 @@ class AccountStore:
         with self._guard, self._db:
             self._db.execute("BEGIN IMMEDIATE")
             now = self._now()
+            self._heed_clock(now)
             self._forget_old(now, allowance.window_s)
             not_before, allowed = self._pace(now, allowance.starts)
             if now < not_before:
@@ -243,6 +244,20 @@ class AccountStore:
         not_before, allowed, changed_at = row
         regained = math.floor(max(0.0, now - changed_at) / 60.0 * max(1.0, full / 10))
         return float(not_before), min(full, allowed + regained)
+
+    def _heed_clock(self, now: float) -> None:
+        """What seems to lie in the future happened before the wall clock was set back: count it
+        from now, so that nobody waits until the old time comes round again."""
+        self._db.execute(
+            "UPDATE starts SET sent_at = min(sent_at, ?1), answered_at = min(answered_at, ?1)"
+            " WHERE sent_at > ?1 OR answered_at > ?1",
+            (now,),
+        )
+        self._db.execute(
+            "UPDATE pace SET not_before = not_before - (changed_at - ?1), changed_at = ?1"
+            " WHERE changed_at > ?1",
+            (now,),
+        )
 
     def _forget_old(self, now: float, window_s: float) -> None:
         self._db.execute(
