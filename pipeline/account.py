@@ -12,13 +12,14 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.errors import CannotWrite
+from pipeline.errors import CannotWrite, StorageError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS starts (
@@ -58,7 +59,11 @@ class Allowance:
 
 
 class AccountStore:
-    """The account's shared state; safe across threads and processes. A context manager."""
+    """The account's shared state; safe across threads and processes. A context manager.
+
+    Every method raises ``StorageError`` where the disk fails or another process keeps the file
+    locked for half a minute.
+    """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         """Open the file, making it and its folder on first use.
@@ -103,8 +108,7 @@ class AccountStore:
         Returns:
             0.0 when the slot is taken, else seconds, more than 0.
         """
-        with self._guard, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             now = self._now()
             self._heed_clock(now)
             self._forget_old(now, allowance.window_s)
@@ -136,8 +140,7 @@ class AccountStore:
 
     def answered(self, attempt_id: str, task_id: str | None) -> None:
         """The submission has its answer: with a task id it runs on, without one it is over."""
-        with self._guard, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             now = self._now()
             self._db.execute(
                 "UPDATE starts SET answered_at = ?, running = ? WHERE attempt = ?",
@@ -152,13 +155,12 @@ class AccountStore:
 
     def not_sent(self, attempt_id: str) -> None:
         """Nothing left this machine: the slot is free again at once."""
-        with self._guard, self._db:
+        with self._transaction():
             self._db.execute("DELETE FROM starts WHERE attempt = ?", (attempt_id,))
 
     def resumed(self, attempt_id: str, task_id: str) -> None:
         """A task of an earlier run is being followed: it occupies a place among the running."""
-        with self._guard, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             now = self._now()
             # Answered long ago: it counts as running, not as a start of this minute.
             self._db.execute(
@@ -170,7 +172,7 @@ class AccountStore:
 
     def ended(self, attempt_id: str) -> None:
         """The task is over, well or badly: its place among the running is free."""
-        with self._guard, self._db:
+        with self._transaction():
             self._db.execute("UPDATE starts SET running = 0 WHERE attempt = ?", (attempt_id,))
 
     def slow_down(self, retry_after_s: float, allowance: Allowance) -> None:
@@ -179,8 +181,7 @@ class AccountStore:
         Several that arrive during one pause answer requests sent before it: the longest wait
         counts, and the rate is halved once.
         """
-        with self._guard, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             now = self._now()
             not_before, allowed = self._pace(now, allowance.starts)
             if now >= not_before:
@@ -192,13 +193,13 @@ class AccountStore:
 
     def knows_task(self, task_id: str) -> bool:
         """Whether any run of this account started or follows that task."""
-        with self._guard:
+        with self._transaction("BEGIN"):
             row = self._db.execute("SELECT 1 FROM tasks WHERE task = ?", (task_id,)).fetchone()
         return row is not None
 
     def cached_upload(self, content_key: str) -> str | None:
         """The URL of an image that was uploaded less than a day ago."""
-        with self._guard:
+        with self._transaction("BEGIN"):
             row = self._db.execute(
                 "SELECT url FROM uploads WHERE content = ? AND at > ?",
                 (content_key, self._now() - UPLOAD_MAX_AGE_S),
@@ -207,15 +208,14 @@ class AccountStore:
 
     def remember_upload(self, content_key: str, url: str) -> None:
         """Keep an uploaded image's URL for the next run."""
-        with self._guard, self._db:
+        with self._transaction():
             self._db.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)", (content_key, url, self._now())
             )
 
     def record_latency(self, shot_class: str, seconds: float) -> None:
         """Remember how long a task of this class took, keeping the newest few hundred."""
-        with self._guard, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._db.execute(
                 "INSERT INTO latencies VALUES (?, ?, ?)", (shot_class, seconds, self._now())
             )
@@ -227,13 +227,27 @@ class AccountStore:
 
     def early_latency(self, shot_class: str) -> float | None:
         """The 5th percentile of how long such tasks took, None while too few are known."""
-        with self._guard:
+        with self._transaction("BEGIN"):
             rows = self._db.execute(
                 "SELECT seconds FROM latencies WHERE class = ? ORDER BY seconds", (shot_class,)
             ).fetchall()
         if len(rows) < _LATENCIES_NEEDED:
             return None
         return float(rows[math.floor(0.05 * (len(rows) - 1))][0])
+
+    @contextmanager
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+        """All that happens inside happens at once for every process; a plain BEGIN only reads."""
+        with self._guard:
+            try:
+                with self._db:
+                    self._db.execute(begin)
+                    yield
+            except sqlite3.Error as exc:
+                raise StorageError(
+                    f"cannot keep the account's state: {exc}",
+                    hint="free some disk space, then run again; nothing paid is lost",
+                ) from exc
 
     def _pace(self, now: float, full: int) -> tuple[float, int]:
         """Earliest next start, and the starts allowed in a window: halved by each 429, then
