@@ -25,6 +25,7 @@ _COMMANDS = (
     "plan",
     "run",
     "status",
+    "spend",
     "conform",
     "resolve",
     "animatic",
