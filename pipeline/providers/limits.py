@@ -95,7 +95,8 @@ class Limiter:
     def refused(self, retry_after_s: float | None) -> None:
         """A 429: wait as long as told, else longer each time, and go on at half the rate."""
         self._refusals += 1
-        fallback_s = min(_FIRST_429_WAIT_S * 2 ** (self._refusals - 1), 60.0)
+        # The exponent is held down too: 2**1024 is no float.
+        fallback_s = min(_FIRST_429_WAIT_S * 2 ** min(self._refusals - 1, 10), 60.0)
         wait_s = fallback_s if retry_after_s is None else retry_after_s
         self._store.slow_down(min(wait_s, _LONGEST_WAIT_S), self._limits)
 
