@@ -113,9 +113,11 @@ def heading(storyboard: Storyboard) -> str:
 
 def duration_text(seconds: float) -> str:
     """A length as people write it: ``30.0 s``, from a minute on ``1:05.0``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+    # Rounded first, or 119.96 s would read 1:60.0.
+    tenths = round(seconds * 10)
+    if tenths < 600:
+        return f"{tenths / 10:.1f} s"
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
 def outcome_text(outcome: Outcome, provider: str) -> str:
