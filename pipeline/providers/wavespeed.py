@@ -93,10 +93,11 @@ class WaveSpeed:
             SubmissionInDoubt: a task may exist: a server fault, or an answer without an id.
             ConfigurationError: the server redirects; following would send the paid POST twice.
         """
-        if reply.status >= 500:
-            raise SubmissionInDoubt(f"the provider answered {_describe(reply)}")
-        if reply.status != 200:
+        if 300 <= reply.status < 500:
             raise _refusal(reply)
+        # The contract answers 200; another kind of yes is still one, and never a no.
+        if not 200 <= reply.status < 300:
+            raise SubmissionInDoubt(f"the provider answered {_describe(reply)}")
         try:
             envelope = _envelope(reply)
             code = envelope.get("code", 200)
