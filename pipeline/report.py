@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any
 
@@ -211,11 +212,12 @@ class Messages:
             self.error(text)
 
     def error(self, text: str) -> None:
-        """Something that must be read; a reader who has gone away is no reason to stop."""
+        """Something that must be read; a reader who has gone away, or a log on a full disk, is
+        no reason to stop."""
         try:
             self._stream.write(f"{text}\n")
             self._stream.flush()
-        except (BrokenPipeError, ValueError):
+        except (OSError, ValueError):
             pass
 
 
@@ -271,7 +273,9 @@ class Progress:
         """Something a person should know while the run goes on."""
         line = f"{storyboard}: {text}"
         if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
+            # The bar itself bears a terminal that has gone away; this line must as well.
+            with suppress(OSError):
+                self._bar.write(line, file=sys.stderr)
         else:
             self._messages.say(line)
 
