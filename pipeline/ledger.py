@@ -8,7 +8,8 @@ later fact about it is one more event. The state machine:
       |           |            '-> LOST (the provider no longer has it)
       |           '-> FAILED (the provider's task failed)
       |-> REFUSED (the provider said no, or nothing was sent: no money)
-      '-> IN_DOUBT -> SUBMITTED (found) | ABSENT (proved not there) | ABANDONED (a person's word)
+      '-> IN_DOUBT -> SUBMITTED (found) | ABSENT (proved not there) | ABANDONED (given up by a
+                      person; what it may have cost counts as spent)
 
 An INTENT that is read back from disk by a later run is a doubt as well: the process died before
 it could write down what became of the request.
@@ -63,13 +64,15 @@ class AttemptState(StrEnum):
 
 
 # No task exists, so no money is bound.
-FREE = frozenset({AttemptState.REFUSED, AttemptState.ABSENT, AttemptState.ABANDONED})
+FREE = frozenset({AttemptState.REFUSED, AttemptState.ABSENT})
 # It is not known whether a task exists; the price stays reserved.
 DOUBTFUL = frozenset({AttemptState.INTENT, AttemptState.IN_DOUBT})
 # A task exists and its clip is still to come.
 PENDING = frozenset({AttemptState.SUBMITTED, AttemptState.COMPLETED, AttemptState.DOWNLOADED})
-# A task exists and no clip will come of it.
-SPOILED = frozenset({AttemptState.FAILED, AttemptState.LOST, AttemptState.DAMAGED})
+# A task exists, or must be taken to, and no clip will come of it.
+SPOILED = frozenset(
+    {AttemptState.FAILED, AttemptState.LOST, AttemptState.DAMAGED, AttemptState.ABANDONED}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -230,12 +230,14 @@ def _judge(attempt: Attempt, clip_missing: bool) -> tuple[Action, str]:
             return Action.ADOPT, (
                 f"sent, answer lost, {price} reserved; the provider's history is asked first"
             )
-        case AttemptState.FAILED | AttemptState.LOST | AttemptState.DAMAGED:
+        case (
+            AttemptState.FAILED | AttemptState.LOST | AttemptState.DAMAGED | AttemptState.ABANDONED
+        ):
             return Action.BLOCKED, (
                 f"{attempt.state}: {attempt.reason or 'no reason given'}; "
                 f"--retake {attempt.shot_id} buys another"
             )
-        case AttemptState.REFUSED | AttemptState.ABSENT | AttemptState.ABANDONED:
+        case AttemptState.REFUSED | AttemptState.ABSENT:
             raise AssertionError("an attempt that bound no money is never planned")
     assert_never(attempt.state)
 
