@@ -166,7 +166,8 @@ class Book:
         """Take one more event into account.
 
         Raises:
-            StorageError: it speaks of an attempt that has no intent, or repeats one.
+            StorageError: it speaks of an attempt that has no intent, repeats one, or would take
+                back what is known about a task, and with it the money that it cost.
         """
         known = self._attempts.get(event.attempt_id)
         if event.kind is EventKind.INTENT:
@@ -175,6 +176,8 @@ class Book:
             self._attempts[event.attempt_id] = _begin(event)
         elif known is None:
             raise _inconsistent(event, "no intent was written before it")
+        elif known.state in FREE or (event.kind in _ANSWERS and known.state not in DOUBTFUL):
+            raise _inconsistent(event, f"the attempt is already settled as {known.state}")
         else:
             self._attempts[event.attempt_id] = _advance(known, event)
 
@@ -210,6 +213,16 @@ def _begin(event: Event) -> Attempt:
     )
 
 
+# Events that say what became of a submission; only one that is still open can have any.
+_ANSWERS = frozenset(
+    {
+        EventKind.ACCEPTED,
+        EventKind.REFUSED,
+        EventKind.DOUBT,
+        EventKind.ABSENT,
+        EventKind.ABANDONED,
+    }
+)
 # Events that only move the attempt to a state, with the reason given.
 _STATE_AFTER = {
     EventKind.REFUSED: AttemptState.REFUSED,
