@@ -71,6 +71,7 @@ class Plan:
     """Everything a run would do: takes in shot order; orphans are paid tasks no shot asks for."""
 
     storyboard: Storyboard
+    provider: str
     takes: tuple[PlannedTake, ...]
     orphans: tuple[Attempt, ...]
     spent_usd: Decimal
@@ -154,6 +155,7 @@ def make_plan(
         takes += lines
     return Plan(
         storyboard=storyboard,
+        provider=provider,
         takes=tuple(takes),
         orphans=tuple(a for a in spare if a.state in PENDING | DOUBTFUL),
         spent_usd=ledger.spent_usd,
@@ -181,11 +183,16 @@ def choose_clip(shot: Shot, takes: Iterable[Attempt]) -> Attempt | None:
 
 
 def film_cut(plan: Plan, ledger: Ledger) -> list[Attempt] | None:
-    """The chosen clip of every shot in cut order; None while one is missing or still to come."""
+    """The chosen clip of every shot in cut order; None while one is missing or still to come.
+
+    Only the plan's own provider counts: the sandbox sells the same model, and none of its
+    stand-ins may come into a film made from paid clips.
+    """
     wanted = {take.shot.id: take.fingerprint for take in plan.takes}
+    attempts = [a for a in ledger.attempts if a.provider == plan.provider]
     cut = []
     for shot in plan.storyboard.shots:
-        takes = current_takes(shot.id, wanted[shot.id], ledger.attempts)
+        takes = current_takes(shot.id, wanted[shot.id], attempts)
         clip = choose_clip(shot, takes)
         if clip is None or any(take.state in PENDING | DOUBTFUL for take in takes):
             return None

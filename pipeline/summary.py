@@ -79,10 +79,11 @@ def summarise(outcome: Outcome, estimate: Estimate, provider: str) -> dict[str, 
     storyboard = plan.storyboard
     wanted = {take.shot.id: take.fingerprint for take in plan.takes}
     messages = {result.slate: result.message for result in outcome.takes if result.message}
+    own = [a for a in ledger.attempts if a.provider == plan.provider]
     shots = []
     current_ids = set()
     for shot in storyboard.shots:
-        takes = current_takes(shot.id, wanted[shot.id], ledger.attempts)
+        takes = current_takes(shot.id, wanted[shot.id], own)
         current_ids |= {take.attempt_id for take in takes}
         chosen = choose_clip(shot, takes)
         failures = [
