@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import __version__
 from pipeline.errors import ExitCode
 from pipeline.files import file_sha256, write_whole
-from pipeline.ledger import Attempt, Ledger
+from pipeline.ledger import FREE, Attempt, Ledger
 from pipeline.planning import Plan, choose_clip, current_takes
 from pipeline.pricing import Estimate
 
@@ -99,7 +99,10 @@ def summarise(outcome: Outcome, estimate: Estimate, provider: str) -> dict[str, 
                 "takes": [_take(take, messages) for take in takes],
             }
         )
-    others = [a for a in ledger.attempts if a.attempt_id not in current_ids and a.task_id]
+    # One in doubt has no task id, yet its price is reserved: all that binds money is named.
+    others = [
+        a for a in ledger.attempts if a.attempt_id not in current_ids and a.state not in FREE
+    ]
     return {
         "storyboard": storyboard.name,
         "title": storyboard.title,
