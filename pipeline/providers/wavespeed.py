@@ -161,7 +161,8 @@ class WaveSpeed:
         if not isinstance(upload, dict) or not isinstance(download_url, str):
             raise Unavailable("the provider's upload ticket could not be read")
         url, headers = upload.get("url"), upload.get("headers") or {}
-        if not isinstance(url, str) or str(upload.get("method", "")).upper() != "PUT":
+        is_put = str(upload.get("method", "")).upper() == "PUT"
+        if not is_put or not isinstance(url, str) or not isinstance(headers, dict):
             raise Unavailable("the provider's upload ticket asks for something unknown")
         put = HttpRequest(
             method="PUT", url=url, headers={str(k): str(v) for k, v in headers.items()}
@@ -244,6 +245,8 @@ def _data(reply: HttpReply) -> dict[str, Any]:
     except ValueError as exc:
         raise Unavailable("the provider's answer could not be read") from exc
     code = envelope.get("code", 200)
+    if code == 404:
+        raise UnknownTask("the provider does not know it (any more)")
     if isinstance(code, int) and code != 200:
         raise _refusal(reply, status=code)
     data = envelope.get("data")
@@ -329,4 +332,7 @@ def _read_time(text: str) -> datetime:
         raise Unavailable("the provider's history holds a time that cannot be read")
     whole, fraction, zone = match.groups()
     micros = (fraction or "0")[:6].ljust(6, "0")
-    return datetime.fromisoformat(f"{whole}.{micros}{'+00:00' if zone == 'Z' else zone}")
+    try:
+        return datetime.fromisoformat(f"{whole}.{micros}{'+00:00' if zone == 'Z' else zone}")
+    except ValueError as exc:
+        raise Unavailable("the provider's history holds a time that does not exist") from exc
