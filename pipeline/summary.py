@@ -100,9 +100,7 @@ def summarise(outcome: Outcome, estimate: Estimate, provider: str) -> dict[str, 
             }
         )
     # One in doubt has no task id, yet its price is reserved: all that binds money is named.
-    others = [
-        a for a in ledger.attempts if a.attempt_id not in current_ids and a.state not in FREE
-    ]
+    others = [a for a in ledger.attempts if a.attempt_id not in current_ids and a.state not in FREE]
     return {
         "storyboard": storyboard.name,
         "title": storyboard.title,
