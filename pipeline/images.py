@@ -224,15 +224,17 @@ def _kind(data: bytes) -> str:
         if data.startswith(signature, offset):
             return name
     head = data[:2048]
-    if b"\0" not in head:
-        text = head.decode("utf-8", "ignore").lstrip("\ufeff \t\r\n").lower()
-        if "<svg" in text:
-            return "SVG"
-        if text.startswith(("<!doctype html", "<html")):
-            return "web page"
-        if len(text.encode()) >= len(head.strip()) - 8:
-            return "text"
-    return "unknown data"
+    try:
+        text = head.decode()
+    except UnicodeDecodeError as error:
+        # A character cut in two by the end of ``head`` is still text.
+        text = head[: error.start].decode() if error.start > len(head) - 4 > 0 else ""
+    text = text.lstrip("\ufeff \t\r\n").lower()
+    if "<svg" in text:
+        return "SVG"
+    if text.startswith(("<!doctype html", "<html")):
+        return "web page"
+    return "text" if text and "\0" not in text else "unknown data"
 
 
 def _measure_png(data: bytes) -> Size:

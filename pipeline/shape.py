@@ -110,7 +110,7 @@ def check_shape(
                 f'"{shown(error.instance)}" cannot be a name: {NAME_RULE}',
                 _name_cure(error.instance, "bottle"),
             )
-        elif path not in findings.flagged and document.value(path) is not REPORTED:
+        elif path not in findings.flagged and _is_judged(document, path):
             found = _Found(
                 path=path,
                 value=error.instance,
@@ -119,6 +119,12 @@ def check_shape(
             )
             message, hint = _explain(found)
             findings.add(document.position(path), path, message, hint)
+
+
+def _is_judged(document: Document, path: KeyPath) -> bool:
+    """Whether the value at ``path`` is all there, and was not refused before."""
+    node = document.node(path)
+    return node is None or (node.whole and node.value is not REPORTED)
 
 
 def _report_missing(document: Document, path: KeyPath, error: Any, findings: Findings) -> None:

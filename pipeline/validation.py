@@ -182,9 +182,11 @@ class _Check:
         if title is None:
             return None
         node = self.view.document.node(path)
-        if node is not None and node.comment is not None:
+        comment = node.comment if node is not None else None
+        # '# a remark' is meant as one; '#1' hardly is.
+        if comment is not None and self.view.document.text[comment + 1 : comment + 2].strip():
             self.view.findings.add(
-                self.view.document.lines.at(node.comment),
+                self.view.document.lines.at(comment),
                 path,
                 "everything after ' #' is a comment and no part of the title",
                 "quote the title, whether the comment is meant or not",
@@ -308,9 +310,10 @@ class _Check:
         if prompt is None:
             return None
         node = self.view.document.node(path)
-        if node is not None and node.comment is not None:
+        comment = node.comment if node is not None else None
+        if comment is not None:
             self.view.findings.add(
-                self.view.document.lines.at(node.comment),
+                self.view.document.lines.at(comment),
                 path,
                 "the prompt is cut here: everything after ' #' is a comment",
                 "quote the prompt",
@@ -324,7 +327,7 @@ class _Check:
             return None
         self._check_controls(path, prompt)
         if images is not None:
-            self._bind(path, prompt, len(images))
+            self._bind(path, prompt, len(images), is_cut=comment is not None)
         return prompt
 
     def _check_controls(self, path: KeyPath, prompt: str) -> None:
@@ -334,7 +337,7 @@ class _Check:
             what = "half of a character" if is_half else "the control character"
             self.view.add(path, f"{what} U+{code:04X} in the prompt", "delete it")
 
-    def _bind(self, path: KeyPath, prompt: str, count: int) -> None:
+    def _bind(self, path: KeyPath, prompt: str, count: int, *, is_cut: bool) -> None:
         binding = bind(prompt, count, most=self.terms.capabilities.max_references)
         for mistake in binding.mistakes:
             occurrence = prompt.count(mistake.text, 0, mistake.start)
@@ -344,7 +347,8 @@ class _Check:
                 mistake.message,
                 mistake.hint,
             )
-        for number in range(1, count + 1):
+        # The words that were cut off may name the rest.
+        for number in range(1, 1 if is_cut else count + 1):
             image = (*path[:-1], "images", number - 1)
             if number not in binding.meant and image not in self.view.findings.flagged:
                 self.view.warn(

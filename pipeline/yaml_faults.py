@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import yaml
@@ -31,6 +31,7 @@ _COLON = re.compile(r":(?=[ \t]|$)", re.MULTILINE)
 _HASH = re.compile(r"(?<=[ \t])#")
 _NO_BLANK = re.compile(r"[ \t]*(?:- +)*([A-Za-z_]+):(?=[^\s/])")
 _CONTROLS_NAMED = 20
+_LINES_BACK = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +120,12 @@ class Repairs:
         character = self.original[offset : offset + 1]
         if character == "\t":
             return
+        if self.original[offset - 1 : offset] in ("'", '"') and offset > 0:
+            # A text that starts here was taken for the end of an earlier one.
+            yield from self._earlier_quote(offset)
         if "cannot start any token" in problem and character in ("@", "`", "%"):
             yield self._quote_first(offset, offset)
+            yield from self._opening(error, offset)
         elif "mapping values are not allowed" in problem:
             yield from self._colon(offset)
         elif "escape" in problem or "hexa" in problem or "hexdecimal" in problem:
@@ -128,6 +133,21 @@ class Repairs:
         else:
             yield from self._comment(offset)
             yield from self._opening(error, offset)
+            yield from self._earlier_quote(offset)
+
+    def _earlier_quote(self, offset: int) -> Iterator[Fault]:
+        """The nearest line above whose value starts with a quote that it does not close."""
+        start, _ = self.line_at(offset)
+        for _ in range(_LINES_BACK):
+            if start == 0:
+                return
+            start, line = self.line_at(start - 1)
+            match = _VALUE_START.match(line)
+            if match is None or match.group(1) not in ("'", '"'):
+                continue
+            if line.count(match.group(1)) % 2:
+                yield replace(self._quote_first(start + match.end(), offset), beyond=offset)
+                return
 
     def _colon(self, offset: int) -> Iterator[Fault]:
         start, line = self.line_at(offset)

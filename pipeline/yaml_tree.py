@@ -55,12 +55,11 @@ class Unclear:
                     return str(yaml.safe_load(self.text))
                 except (ValueError, OverflowError, yaml.YAMLError):
                     return "a number"
-            case "int" | "float":
-                return "a very long number"
             case "timestamp":
                 return "a date"
             case _:
-                return "something else"
+                # Sexagesimal 1:59:59:… of a million digits would take minutes to work out.
+                return "a number too long to use"
 
 
 class Reported:
@@ -124,11 +123,15 @@ class Note:
 
 @dataclass(slots=True, eq=False)
 class _Frame:
-    """A container being filled; ``key`` is what the next value of a mapping belongs to."""
+    """A container being filled; ``key`` is what the next value of a mapping belongs to.
+
+    ``is_refused``: its tag makes it something else than it looks, so its value is not used.
+    """
 
     node: Node
     wants_key: bool = False
     key: str | None = None
+    is_refused: bool = False
 
 
 class _Stop(Exception):
@@ -201,9 +204,11 @@ class Tree:
             elif kind in (yaml.MappingStartEvent, yaml.SequenceStartEvent):
                 self._open(event)
             elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
-                node = self.stack.pop().node
-                node.end = event.end_mark.index
-                self._attach(node)
+                frame = self.stack.pop()
+                frame.node.end = event.end_mark.index
+                if frame.is_refused:
+                    frame.node.value = REPORTED
+                self._attach(frame.node)
             elif kind is yaml.AliasEvent:
                 self._attach(self._alias(event))
 
@@ -211,10 +216,10 @@ class Tree:
         node = self._node(event, None)
         if type(event) is yaml.MappingStartEvent:
             node.value, node.children, node.keys = {}, {}, {}
-            frame = _Frame(node, wants_key=True)
         else:
             node.value, node.children = [], []
-            frame = _Frame(node)
+        is_mapping = node.keys is not None
+        frame = _Frame(node, wants_key=is_mapping, is_refused=event.tag is not None)
         self._refuse_properties(event, event.tag, node)
         self.stack.append(frame)
         if len(self.stack) > MAX_DEPTH:
@@ -385,7 +390,7 @@ def _number(text: str) -> int | Decimal | Unclear | None:
     """The exact value of a number as JSON writes it; Unclear where it is beyond any use."""
     match = _JSON_NUMBER.match(text)
     if match is None:
-        return Unclear(text, "float") if _LONG_POWER.match(text) else None
+        return Unclear(text, "long") if _LONG_POWER.match(text) else None
     if len(text) > _MAX_NUMBER_CHARACTERS:
-        return Unclear(text, "int")
+        return Unclear(text, "long")
     return Decimal(text) if match.group("part") or match.group("power") else int(text)
