@@ -14,6 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -73,7 +74,7 @@ class Journal:
                 hint="choose another folder with --out",
             ) from exc
         try:
-            self._db = _open(self._folder / JOURNAL_NAME, read_only=False)
+            self._db = _open(self._folder / JOURNAL_NAME, "mode=rwc")
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -131,11 +132,46 @@ def read_events(folder: Path) -> list[Event]:
         StorageError: the file is damaged, or of a newer program.
     """
     path = folder / JOURNAL_NAME
-    if not path.exists():
+    before = _trace(path)
+    if before is None:
         return []
-    db = _open(path, read_only=True)
+    # Without a write-ahead log beside it nobody has the file open, and it must be read as
+    # immutable: else SQLite makes a log and an index of its own and leaves them there.
+    if not before.has_log:
+        try:
+            events = _read_once(path, "mode=ro&immutable=1")
+        except StorageError:
+            if _trace(path) == before:
+                raise
+        else:
+            if _trace(path) == before:
+                return events
+    # A run is, or was, at work; the log it keeps is there, so nothing new is made.
+    return _read_once(path, "mode=ro")
+
+
+@dataclass(frozen=True, slots=True)
+class _Trace:
+    """What shows from outside that somebody may have written to the file."""
+
+    size_bytes: int
+    changed_at_ns: int
+    has_log: bool
+
+
+def _trace(path: Path) -> _Trace | None:
     try:
-        return _read(db, folder)
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    return _Trace(stat.st_size, stat.st_mtime_ns, has_log)
+
+
+def _read_once(path: Path, options: str) -> list[Event]:
+    db = _open(path, options)
+    try:
+        return _read(db, path.parent)
     finally:
         db.close()
 
@@ -159,17 +195,16 @@ def _take_lock(path: Path) -> IO[str]:
     return lock_file
 
 
-def _open(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    mode = "ro" if read_only else "rwc"
+def _open(path: Path, options: str) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}",
+            f"{path.absolute().as_uri()}?{options}",
             uri=True,
             check_same_thread=False,
             timeout=10,
         )
         try:
-            _prepare(db, path, read_only=read_only)
+            _prepare(db, path, read_only="mode=ro" in options)
         except BaseException:
             db.close()
             raise
