@@ -237,8 +237,15 @@ def _prepare(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
             db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
 
 
+def _is_blank(db: sqlite3.Connection) -> bool:
+    """Whether the file has nothing in it: a run died just as it was making it."""
+    return db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+
+
 def _read(db: sqlite3.Connection, folder: Path) -> list[Event]:
     try:
+        if _is_blank(db):
+            return []
         rows = db.execute("SELECT seq, at, attempt, kind, data FROM events ORDER BY seq").fetchall()
         return [
             Event(
