@@ -25,6 +25,8 @@ from pipeline.ledger import Event, EventKind
 
 JOURNAL_NAME = "journal.sqlite3"
 LOCK_NAME = "run.lock"
+# As in ``summary``; edges do not import each other.
+_CLIPS_FOLDER = "clips"
 # Marks the file as ours for `file` and for a newer or older program.
 _APPLICATION_ID = 0x53544244  # "STBD"
 _SCHEMA_VERSION = 1
@@ -63,7 +65,7 @@ class Journal:
         Raises:
             CannotWrite: the folder cannot be made or written.
             Locked: another process holds this storyboard.
-            StorageError: the file is damaged, or of a newer program.
+            StorageError: the file is damaged, of a newer program, or gone from beside its clips.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,14 @@ class Journal:
                 hint="choose another folder with --out",
             ) from exc
         try:
-            self._db = _open(self._folder / JOURNAL_NAME, "mode=rwc")
+            path = self._folder / JOURNAL_NAME
+            if (not path.exists() or not path.stat().st_size) and _holds_clips(self._folder):
+                raise StorageError(
+                    f"there are clips in {self._folder}, but the journal that says what was paid "
+                    "for them is gone",
+                    hint=f"put {JOURNAL_NAME} back from a copy, or move the folder away to pay anew",
+                )
+            self._db = _open(path, "mode=rwc")
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -174,6 +183,10 @@ def _read_once(path: Path, options: str) -> list[Event]:
         return _read(db, path.parent)
     finally:
         db.close()
+
+
+def _holds_clips(folder: Path) -> bool:
+    return any((folder / _CLIPS_FOLDER).glob("*.mp4"))
 
 
 def _take_lock(path: Path) -> IO[str]:
