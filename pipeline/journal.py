@@ -221,6 +221,12 @@ def _open(path: Path, options: str) -> sqlite3.Connection:
         except BaseException:
             db.close()
             raise
+    except sqlite3.OperationalError as exc:
+        # Not the file's content but the place it is in: space, permissions, another program.
+        raise StorageError(
+            f"the journal {path} cannot be opened: {exc}",
+            hint="check the free space and the permissions of its folder, then run again",
+        ) from exc
     except sqlite3.DatabaseError as exc:
         raise StorageError(
             f"the journal {path} cannot be read: {exc}",
