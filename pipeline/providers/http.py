@@ -105,18 +105,21 @@ class HttpProvider:
             SubmissionInDoubt: it was sent and no usable answer came within the limit.
         """
         wire = self._dialect.build_submit(request)
-        reply = None
+        reply, unsendable = None, None
         try:
             with anyio.move_on_after(self._submit_timeout_s):
                 reply = await self._send(self._paid, wire, read_timeout_s=self._submit_timeout_s)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
             raise self._unreachable(exc) from exc
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as exc:
-            raise _unsendable(exc) from None
-        except httpx.HTTPError as exc:
+            unsendable = _unsendable(exc)
+        # A TLS fault in mid-answer reaches us as a plain ssl.SSLError, which is an OSError.
+        except (httpx.HTTPError, OSError) as exc:
             raise SubmissionInDoubt(
                 f"the connection broke before the answer ({type(exc).__name__})"
             ) from exc
+        if unsendable is not None:
+            raise unsendable
         if reply is None:
             raise SubmissionInDoubt(f"no answer within {self._submit_timeout_s:g} s")
         return self._dialect.read_submit(reply)
@@ -164,7 +167,7 @@ class HttpProvider:
         )
         try:
             reply = await self._send(self._keyless, put, read_timeout_s=_UPLOAD_TIMEOUT_S)
-        except httpx.HTTPError as exc:
+        except (httpx.HTTPError, OSError) as exc:
             raise self._unreachable(exc) from exc
         if not 200 <= reply.status < 300:
             raise Unavailable(f"the upload of {name} was answered {reply.status}")
@@ -175,9 +178,11 @@ class HttpProvider:
         try:
             return await self._send(self._calls, request, read_timeout_s=_CALL_TIMEOUT_S)
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as exc:
-            raise _unsendable(exc) from None
-        except httpx.HTTPError as exc:
+            unsendable = _unsendable(exc)
+        except (httpx.HTTPError, OSError) as exc:
             raise self._unreachable(exc) from exc
+        # Not in the block above: the exception there may hold the key, and would come along.
+        raise unsendable
 
     async def _send(
         self, client: httpx.AsyncClient, request: HttpRequest, *, read_timeout_s: float
@@ -205,7 +210,7 @@ class HttpProvider:
                 body=bytes(body),
             )
 
-    def _unreachable(self, exc: httpx.HTTPError) -> Unavailable:
+    def _unreachable(self, exc: Exception) -> Unavailable:
         host = urlsplit(self._base_url).netloc
         return Unavailable(
             f"cannot reach {host} ({type(exc).__name__})",
