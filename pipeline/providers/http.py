@@ -169,6 +169,8 @@ class HttpProvider:
             reply = await self._send(self._keyless, put, read_timeout_s=_UPLOAD_TIMEOUT_S)
         except (httpx.HTTPError, OSError) as exc:
             raise self._unreachable(exc) from exc
+        except (httpx.InvalidURL, UnicodeError) as exc:
+            raise Unavailable("the provider's upload ticket cannot be used") from exc
         if not 200 <= reply.status < 300:
             raise Unavailable(f"the upload of {name} was answered {reply.status}")
         return ticket.download_url
@@ -219,9 +221,12 @@ class HttpProvider:
 
     def _check_foreign(self, url: str) -> None:
         """An address from an answer may be plain http only where the provider itself is local."""
-        parts = urlsplit(url)
+        try:
+            scheme = urlsplit(url).scheme
+        except ValueError as exc:
+            raise Unavailable("the upload address is not a URL") from exc
         local = urlsplit(self._base_url).scheme == "http"
-        if parts.scheme != "https" and not (local and parts.scheme == "http"):
+        if scheme != "https" and not (local and scheme == "http"):
             raise Unavailable("the upload address is not https")
 
 
