@@ -130,13 +130,14 @@ class HttpProvider:
 
     async def history(self, created_after: datetime) -> tuple[HistoryItem, ...]:
         """Every task since then, all pages."""
-        found: list[HistoryItem] = []
+        # By id: a task that starts between two pages pushes the last of one onto the next.
+        found: dict[str, HistoryItem] = {}
         for page in range(1, _MAX_HISTORY_PAGES + 1):
             request = self._dialect.build_history(created_after, page)
             items, more = self._dialect.read_history(await self._call(request))
-            found += items
+            found |= {item.task_id: item for item in items}
             if not more:
-                return tuple(found)
+                return tuple(found.values())
         raise Unavailable("the provider's history does not end")
 
     def same_request(self, inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
