@@ -13,7 +13,8 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,19 +72,10 @@ class Journal:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock_file = _take_lock(self._folder / LOCK_NAME)
         except OSError as exc:
-            raise CannotWrite(
-                f"cannot write to {self._folder}: {exc.strerror or exc}",
-                hint="choose another folder with --out",
-            ) from exc
+            raise _cannot_write(self._folder, exc) from exc
         try:
-            path = self._folder / JOURNAL_NAME
-            if (not path.exists() or not path.stat().st_size) and _holds_clips(self._folder):
-                raise StorageError(
-                    f"there are clips in {self._folder}, but the journal that says what was paid "
-                    "for them is gone",
-                    hint=f"put {JOURNAL_NAME} back from a copy, or move the folder away to pay anew",
-                )
-            self._db = _open(path, "mode=rwc")
+            _check_not_gone(self._folder)
+            self._db = _open(self._folder / JOURNAL_NAME, "mode=rwc")
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -109,7 +101,7 @@ class Journal:
             StorageError: the write failed; the caller must not go on spending.
         """
         text = json.dumps(data, sort_keys=True, ensure_ascii=True)
-        at = self._now().astimezone(UTC)
+        at_text = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
         with self._guard:
             if self._db is None:
                 raise StorageError("the journal is closed")
@@ -117,14 +109,14 @@ class Journal:
                 with self._db:
                     seq = self._db.execute(
                         "INSERT INTO events (at, attempt, kind, data) VALUES (?, ?, ?, ?)",
-                        (at.isoformat(timespec="milliseconds"), attempt_id, kind.value, text),
+                        (at_text, attempt_id, kind.value, text),
                     ).lastrowid
             except sqlite3.Error as exc:
                 raise StorageError(
                     f"cannot write to the journal in {self._folder}: {exc}",
                     hint="free some disk space, then run again; nothing paid is lost",
                 ) from exc
-        return Event(seq=seq or 0, at=at, attempt_id=attempt_id, kind=kind, data=json.loads(text))
+        return _event(seq or 0, at_text, attempt_id, kind, text)
 
     def events(self) -> list[Event]:
         """Every event, oldest first."""
@@ -185,8 +177,37 @@ def _read_once(path: Path, options: str) -> list[Event]:
         db.close()
 
 
-def _holds_clips(folder: Path) -> bool:
-    return any((folder / _CLIPS_FOLDER).glob("*.mp4"))
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every run out of a storyboard's folder that exists, without opening its journal.
+
+    Raises:
+        CannotWrite, Locked: as for ``Journal``.
+    """
+    try:
+        lock_file = _take_lock(folder / LOCK_NAME)
+    except OSError as exc:
+        raise _cannot_write(folder, exc) from exc
+    with lock_file:
+        yield
+
+
+def _cannot_write(folder: Path, exc: OSError) -> CannotWrite:
+    return CannotWrite(
+        f"cannot write to {folder}: {exc.strerror or exc}",
+        hint="choose another folder with --out",
+    )
+
+
+def _check_not_gone(folder: Path) -> None:
+    """A missing or emptied journal is that of a first run only where no clip lies beside it."""
+    path = folder / JOURNAL_NAME
+    is_new = not path.exists() or path.stat().st_size == 0
+    if is_new and any((folder / _CLIPS_FOLDER).glob("*.mp4")):
+        raise StorageError(
+            f"there are clips in {folder}, but the journal that says what was paid is gone",
+            hint=f"put {JOURNAL_NAME} back from a copy, or move the folder away to begin anew",
+        )
 
 
 def _take_lock(path: Path) -> IO[str]:
@@ -266,18 +287,20 @@ def _read(db: sqlite3.Connection, folder: Path) -> list[Event]:
         if _is_blank(db):
             return []
         rows = db.execute("SELECT seq, at, attempt, kind, data FROM events ORDER BY seq").fetchall()
-        return [
-            Event(
-                seq=seq,
-                at=datetime.fromisoformat(at),
-                attempt_id=attempt,
-                kind=EventKind(kind),
-                data=json.loads(data),
-            )
-            for seq, at, attempt, kind, data in rows
-        ]
+        return [_event(*row) for row in rows]
     except (sqlite3.Error, ValueError) as exc:
         raise StorageError(
             f"the journal in {folder} cannot be read: {exc}",
             hint="nothing was submitted; restore it from a copy before spending again",
         ) from exc
+
+
+def _event(seq: int, at: str, attempt_id: str, kind: str, data: str) -> Event:
+    """A row as the value that it stands for."""
+    return Event(
+        seq=seq,
+        at=datetime.fromisoformat(at),
+        attempt_id=attempt_id,
+        kind=EventKind(kind),
+        data=json.loads(data),
+    )

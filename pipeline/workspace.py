@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.errors import CannotWrite, ConfigurationError
-from pipeline.journal import JOURNAL_NAME, read_events
+from pipeline.journal import JOURNAL_NAME, LOCK_NAME, locked, read_events
 from pipeline.ledger import EventKind
 from pipeline.settings import Settings
 
@@ -40,9 +40,16 @@ def make_room_for_paid_work(folder: Path) -> Path | None:
         Where the animatic is now; None where there was none.
     Raises:
         CannotWrite: it cannot be moved.
+        Locked: a run is at work in it.
     """
     if _SANDBOX not in _providers(folder):
         return None
+    with locked(folder):
+        # Asked again: another paid run may have moved it meanwhile.
+        return _move_animatic(folder) if _SANDBOX in _providers(folder) else None
+
+
+def _move_animatic(folder: Path) -> Path:
     target = folder / ANIMATIC_FOLDER
     number = 2
     while (target / JOURNAL_NAME).exists():
@@ -53,9 +60,9 @@ def make_room_for_paid_work(folder: Path) -> Path | None:
         entries = [
             entry
             for entry in folder.iterdir()
-            if not entry.name.startswith(ANIMATIC_FOLDER) and entry.name != "run.lock"
+            if not entry.name.startswith(ANIMATIC_FOLDER) and entry.name != LOCK_NAME
         ]
-        for entry in sorted(entries, key=lambda entry: entry.name.startswith(JOURNAL_NAME)):
+        for entry in sorted(entries, key=lambda entry: entry.name == JOURNAL_NAME):
             entry.rename(target / entry.name)
     except OSError as exc:
         raise CannotWrite(f"cannot move the animatic in {folder}: {exc.strerror or exc}") from exc
