@@ -35,6 +35,9 @@ from pipeline.providers.base import (
 _CALL_TIMEOUT_S = 30.0
 _CONNECT_TIMEOUT_S = 10.0
 _UPLOAD_TIMEOUT_S = 120.0
+# httpx limits each read, not the whole: an answer that drips would otherwise never end.
+_CALL_LIMIT_S = 60.0
+_UPLOAD_LIMIT_S = 600.0
 # No answer that we read is anywhere near this; a larger one is not an answer.
 _MAX_ANSWER_BYTES = 8_000_000
 _MAX_HISTORY_PAGES = 200
@@ -167,7 +170,8 @@ class HttpProvider:
             content=content,
         )
         try:
-            reply = await self._send(self._keyless, put, read_timeout_s=_UPLOAD_TIMEOUT_S)
+            with anyio.fail_after(_UPLOAD_LIMIT_S):
+                reply = await self._send(self._keyless, put, read_timeout_s=_UPLOAD_TIMEOUT_S)
         except (httpx.HTTPError, OSError) as exc:
             raise self._unreachable(exc) from exc
         except (httpx.InvalidURL, UnicodeError) as exc:
@@ -179,10 +183,11 @@ class HttpProvider:
     async def _call(self, request: HttpRequest) -> HttpReply:
         """Send a call that costs nothing."""
         try:
-            return await self._send(self._calls, request, read_timeout_s=_CALL_TIMEOUT_S)
+            with anyio.fail_after(_CALL_LIMIT_S):
+                return await self._send(self._calls, request, read_timeout_s=_CALL_TIMEOUT_S)
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as exc:
             unsendable = _unsendable(exc)
-        except (httpx.HTTPError, OSError) as exc:
+        except (httpx.HTTPError, OSError) as exc:  # a TimeoutError is an OSError
             raise self._unreachable(exc) from exc
         # Not in the block above: the exception there may hold the key, and would come along.
         raise unsendable
