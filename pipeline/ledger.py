@@ -92,7 +92,8 @@ class Attempt:
 
     ``clip`` is the file name inside the storyboard's ``clips`` folder, with its size and sha256
     once known; ``reason`` the provider's or our own words on why it stands where it stands;
-    ``request`` the body that was sent.
+    ``request`` the body that was sent; ``server_ahead_s`` how far the provider's clock was ahead
+    of ours at the intent, None where that was not known.
     """
 
     attempt_id: str
@@ -113,6 +114,7 @@ class Attempt:
     clip_sha256: str | None = None
     reason: str = ""
     request: Mapping[str, Any] | None = None
+    server_ahead_s: float | None = None
 
     @property
     def slate(self) -> str:
@@ -210,6 +212,7 @@ def _begin(event: Event) -> Attempt:
         intended_at=event.at,
         changed_at=event.at,
         request=data.get("request"),
+        server_ahead_s=data.get("server_ahead_s"),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import anyio
 
@@ -18,7 +18,8 @@ from pipeline.ledger import Attempt
 from pipeline.production import Services
 from pipeline.providers.base import HistoryItem
 
-# How far before the intent a task may seem to have been made, for clocks that disagree.
+# How far before the intent a task may seem to have been made, for what is left of clocks that
+# disagree: a `Date` header counts whole seconds.
 _CLOCK_SLACK = timedelta(seconds=120)
 # The provider keeps its history for seven days; the last of them is not relied on.
 _HISTORY_DAYS = timedelta(days=6)
@@ -92,7 +93,7 @@ async def find_task(services: Services, attempt: Attempt) -> str | None:
         await clock.sleep(min(wait_s, settings.submit_timeout_s + settings.settle_s))
     for last_look in (False, True):
         try:
-            found = await services.provider.history(attempt.intended_at - _CLOCK_SLACK)
+            found = await services.provider.history(_earliest(services, attempt))
         except ProviderError as exc:
             raise SubmissionInDoubt(
                 f"the provider's history cannot be read: {exc.message}", hint=_hint(attempt)
@@ -103,6 +104,17 @@ async def find_task(services: Services, attempt: Attempt) -> str | None:
             return task_id
         await clock.sleep(settings.settle_s)
     raise AssertionError("the second look returns")
+
+
+def _earliest(services: Services, attempt: Attempt) -> datetime:
+    """When, by the provider's clock, the task was made at the earliest.
+
+    Our clock may have been wrong at the intent, or wrong now, or set in between. Of what is
+    known, whatever looks back furthest holds: a task that is overlooked is paid for twice.
+    """
+    known_s = (attempt.server_ahead_s, services.provider.server_ahead_s, 0.0)
+    ahead_s = min(seconds for seconds in known_s if seconds is not None)
+    return attempt.intended_at + timedelta(seconds=ahead_s) - _CLOCK_SLACK
 
 
 def _decide(services: Services, attempt: Attempt, strangers: list[HistoryItem]) -> str | None:

@@ -201,6 +201,7 @@ class TakeMaker:
             price_usd=str(planned.price_usd),
             duration_s=request.duration_s,
             resolution=request.resolution.value,
+            server_ahead_s=self._services.provider.server_ahead_s,
             request={
                 "images": list(request.image_urls),
                 "prompt": request.prompt,

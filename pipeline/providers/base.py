@@ -118,6 +118,11 @@ class Provider(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
+    @property
+    def server_ahead_s(self) -> float | None:
+        """How far the provider's clock is ahead of ours by its last answer, None before any."""
+        ...
+
     async def upload(self, reference: FileReference) -> str:
         """Hand over a local image; return the URL that a task can name."""
         ...
@@ -131,7 +136,7 @@ class Provider(Protocol):
         ...
 
     async def history(self, created_after: datetime) -> tuple[HistoryItem, ...]:
-        """Every task that the account started since then, newest first."""
+        """Every task that the account started since then, newest first; by the provider's clock."""
         ...
 
     def same_request(self, inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:

@@ -8,9 +8,10 @@ connection, so that a failure to connect is known to have sent nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -42,6 +43,8 @@ _UPLOAD_LIMIT_S = 600.0
 _MAX_ANSWER_BYTES = 8_000_000
 _MAX_HISTORY_PAGES = 200
 _SHORTEST_SECRET = 12
+# A server's clock that is further off than this is no clock.
+_CENTURY = timedelta(days=36_500)
 # The pool that httpx handles well; more connections make it slower, not faster.
 _MAX_CONNECTIONS = 100
 
@@ -57,10 +60,13 @@ class HttpProvider:
         key: str,
         submit_timeout_s: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
+        utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._dialect = dialect
         self._submit_timeout_s = submit_timeout_s
         self._base_url = base_url.rstrip("/")
+        self._utc = utc
+        self._server_ahead_s: float | None = None
         self._authorization = {"Authorization": f"Bearer {key}"}
         # A short one is the sandbox's: no secret, and part of many an honest word.
         self._secret = key if len(key) >= _SHORTEST_SECRET else ""
@@ -102,6 +108,11 @@ class HttpProvider:
     def capabilities(self) -> Capabilities:
         """What this provider sells."""
         return self._dialect.capabilities
+
+    @property
+    def server_ahead_s(self) -> float | None:
+        """By the ``Date`` of the last answer from the base URL; to about a second."""
+        return self._server_ahead_s
 
     async def submit(self, request: TakeRequest) -> str:
         """Send one paid POST, once, and return the task id; see ``Dialect.read_submit``.
@@ -210,6 +221,8 @@ class HttpProvider:
             headers=headers,
             timeout=timeout,
         ) as response:
+            if not request.url:
+                self._compare_clocks(response.headers.get("date", ""))
             body = bytearray()
             async for piece in response.aiter_raw():
                 body += piece
@@ -223,6 +236,14 @@ class HttpProvider:
                 },
                 body=self._without_key(bytes(body).decode("latin-1")).encode("latin-1"),
             )
+
+    def _compare_clocks(self, date: str) -> None:
+        try:
+            ahead = parsedate_to_datetime(date) - self._utc()
+        except (TypeError, ValueError):
+            return
+        if abs(ahead) < _CENTURY:
+            self._server_ahead_s = ahead.total_seconds()
 
     def _without_key(self, text: str) -> str:
         """Words of the server that may be shown: some servers repeat the key they refuse."""

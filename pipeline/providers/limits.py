@@ -121,6 +121,11 @@ class Retrying:
         """See ``Provider``."""
         return self._inner.capabilities
 
+    @property
+    def server_ahead_s(self) -> float | None:
+        """See ``Provider``."""
+        return self._inner.server_ahead_s
+
     async def submit(self, request: TakeRequest) -> str:
         """See ``Provider``; sent once."""
         return await self._inner.submit(request)
