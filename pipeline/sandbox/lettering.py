@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -93,8 +94,7 @@ class Face:
         """``text``, or the words of it that fit with an ellipsis; empty where nothing does."""
         if self.width(text) <= width:
             return text
-        while text and self.width(text.rstrip() + ELLIPSIS) > width:
-            text = text[:-1]
+        text = text[: self._fitting(text, width - self.width(ELLIPSIS))]
         whole = text.rsplit(" ", 1)[0]
         # A very long last word is better cut than left out.
         kept = whole if len(whole) > 0.7 * len(text) else text
@@ -107,10 +107,12 @@ class Face:
         """
         words = [piece for word in text.split() for piece in self._pieces(word, width)]
         lines = self._filled(words, width)
+        if not lines:
+            return ()
         if len(lines) > max_lines:
             rest = " ".join(lines[max_lines - 1 :])
             return (*lines[: max_lines - 1], self.fitted(rest, width))
-        widest_word = max(map(self.width, words), default=0.0)
+        widest_word = max(map(self.width, words))
         narrower = width
         while narrower * 0.97 > widest_word:
             if len(self._filled(words, narrower * 0.97)) > len(lines):
@@ -127,12 +129,14 @@ class Face:
                 lines.append(word)
         return lines
 
+    def _fitting(self, text: str, width: float) -> int:
+        """How many characters of ``text`` fit; found by halving, as text may be long."""
+        return bisect_right(range(1, len(text) + 1), width, key=lambda n: self.width(text[:n]))
+
     def _pieces(self, word: str, width: float) -> Iterator[str]:
         """A word, cut where it alone is wider than a line."""
         while len(word) > 1 and self.width(word) > width:
-            fits = len(word) - 1
-            while fits > 1 and self.width(word[:fits]) > width:
-                fits -= 1
+            fits = max(self._fitting(word, width), 1)
             yield word[:fits]
             word = word[fits:]
         yield word
