@@ -46,6 +46,7 @@ class Runner:
             outcomes[index] = await self._produce(production)
             finished(outcomes[index])
 
+        self._taker.work_on(productions)
         # Doubts of earlier runs are settled before anything new is submitted.
         self._doubts = sum(len(_doubts(production.plan)) for production in productions)
         if not self._doubts:

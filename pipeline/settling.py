@@ -7,14 +7,15 @@ again only if none is there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 import anyio
 
 from pipeline.errors import ProviderError, SubmissionInDoubt
-from pipeline.ledger import Attempt
+from pipeline.ledger import DOUBTFUL, Attempt, Ledger
 from pipeline.production import Services
 from pipeline.providers.base import HistoryItem
 
@@ -70,11 +71,14 @@ class SubmitGate:
                     self._condition.notify_all()
 
 
-async def find_task(services: Services, attempt: Attempt) -> str | None:
+async def find_task(services: Services, attempt: Attempt, ledgers: Iterable[Ledger]) -> str | None:
     """Look a doubtful submission up in the provider's history.
 
     Waits until the history can be trusted to show it. The caller holds the gate shut.
 
+    Args:
+        ledgers: those of every storyboard of the run, the attempt's own included: whose tasks
+            are known, and which other submissions are in doubt.
     Returns:
         The task's id; None where it is proved that no task was made.
     Raises:
@@ -91,6 +95,9 @@ async def find_task(services: Services, attempt: Attempt) -> str | None:
     wait_s = (trusted_at - clock.utc()).total_seconds()
     if wait_s > 0:
         await clock.sleep(min(wait_s, settings.submit_timeout_s + settings.settle_s))
+    attempts = [known for ledger in ledgers for known in ledger.attempts]
+    taken = {known.task_id for known in attempts}
+    alone = sum(known.state in DOUBTFUL for known in attempts) <= 1
     for last_look in (False, True):
         try:
             found = await services.provider.history(_earliest(services, attempt))
@@ -98,8 +105,12 @@ async def find_task(services: Services, attempt: Attempt) -> str | None:
             raise SubmissionInDoubt(
                 f"the provider's history cannot be read: {exc.message}", hint=_hint(attempt)
             ) from exc
-        strangers = [item for item in found if not services.account.knows_task(item.task_id)]
-        task_id = _decide(services, attempt, strangers)
+        strangers = [
+            item
+            for item in found
+            if item.task_id not in taken and not services.account.knows_task(item.task_id)
+        ]
+        task_id = _decide(services, attempt, strangers, alone=alone)
         if task_id is not None or last_look:
             return task_id
         await clock.sleep(settings.settle_s)
@@ -117,24 +128,47 @@ def _earliest(services: Services, attempt: Attempt) -> datetime:
     return attempt.intended_at + timedelta(seconds=ahead_s) - _CLOCK_SLACK
 
 
-def _decide(services: Services, attempt: Attempt, strangers: list[HistoryItem]) -> str | None:
-    """Which of the tasks that nobody here started is ours, if any."""
+def _decide(
+    services: Services, attempt: Attempt, strangers: list[HistoryItem], *, alone: bool
+) -> str | None:
+    """Which of the tasks that nobody here started is ours, if any.
+
+    Args:
+        alone: no other submission is in doubt, which could be the one that made a task.
+    """
     request = attempt.request or {}
-    ours = [
-        item
-        for item in strangers
-        if item.inputs is not None and services.provider.same_request(item.inputs, request)
-    ]
-    # Without echoed inputs any of them may be ours.
-    blind = [item for item in strangers if item.inputs is None]
+    ours, blind, near = [], [], []
+    for item in strangers:
+        if item.inputs is None:
+            blind.append(item)
+        elif services.provider.same_request(item.inputs, request):
+            ours.append(item)
+        elif _same_words(item.inputs, request):
+            near.append(item)
     if len(ours) == 1:
         return ours[0].task_id
-    if not ours and len(blind) == 1:
+    # Without echoed inputs any task may be ours; one that can only be ours is.
+    if not ours and not near and len(blind) == 1 and alone:
         return blind[0].task_id
-    if ours or blind:
-        ids = ", ".join(item.task_id for item in (ours or blind)[:5])
-        raise SubmissionInDoubt(f"more than one task could be it: {ids}", hint=_hint(attempt))
-    return None
+    candidates = ours or [*near, *blind]
+    if not candidates:
+        return None
+    ids = ", ".join(item.task_id for item in candidates[:5])
+    if len(candidates) == 1:
+        raise SubmissionInDoubt(f"task {ids} may be it or not", hint=_hint(attempt))
+    raise SubmissionInDoubt(f"more than one task could be it: {ids}", hint=_hint(attempt))
+
+
+def _same_words(inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+    """Whether an echo that differs from what we sent may still be an echo of it.
+
+    A provider may rewrite image addresses, fill in defaults or leave keys out; only another
+    prompt proves another task.
+    """
+    echoed, sent = inputs.get("prompt"), request.get("prompt")
+    if not isinstance(echoed, str) or not isinstance(sent, str):
+        return True
+    return echoed.split() == sent.split()
 
 
 def _hint(attempt: Attempt) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -50,8 +50,13 @@ class TakeMaker:
         self._gate = SubmitGate()
         self._fetcher = Fetcher(services, halt)
         self._uploads: dict[str, anyio.Lock] = {}
+        self._productions: list[Production] = []
         # Spreads retries; nothing secret hangs on it.
         self._random = random.Random()  # noqa: S311
+
+    def work_on(self, productions: Iterable[Production]) -> None:
+        """Name the storyboards whose tasks and doubts count when a doubt is settled."""
+        self._productions += productions
 
     async def buy(self, production: Production, planned: PlannedTake) -> None:
         """Submit a new take and bring its clip home.
@@ -106,7 +111,9 @@ class TakeMaker:
         self._services.say(production, attempt.slate, "settling", "asking the provider's history")
         async with self._gate.settling():
             try:
-                task_id = await self._unless_halted(partial(find_task, self._services, attempt))
+                ledgers = [each.ledger() for each in self._productions]
+                look = partial(find_task, self._services, attempt, ledgers)
+                task_id = await self._unless_halted(look)
             except SubmissionInDoubt as exc:
                 if attempt.state in DOUBTFUL:
                     await production.record(attempt.attempt_id, EventKind.DOUBT, reason=exc.message)
