@@ -37,6 +37,7 @@ from pipeline.settling import SubmitGate, find_task
 from pipeline.summary import missing_clips
 
 T = TypeVar("T")
+# Submissions that made no task, before the take is left to a later run.
 _UNSENT_TRIES = 5
 _REFUSAL_TRIES = 20
 
@@ -152,6 +153,12 @@ class TakeMaker:
                 found = await self.settle(production, production.attempt(attempt_id))
                 if found is not None:
                     return found
+                unsent += 1
+                if unsent >= _UNSENT_TRIES:
+                    raise Unavailable(
+                        f"{unsent} submissions made no task; the last: {exc.message}",
+                        hint="nothing was paid for it; run again later",
+                    ) from exc
             except RateLimited:
                 refusals += 1
                 if refusals >= _REFUSAL_TRIES:
