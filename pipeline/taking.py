@@ -143,11 +143,7 @@ class TakeMaker:
             self._services.say(production, planned.slate, "waiting", "for the account's allowance")
             await self._unless_halted(partial(self._services.limiter.acquire, attempt_id))
             try:
-                # Neither a signal nor another take's failure may come between the intent and
-                # the record of its answer.
-                with anyio.CancelScope(shield=True):
-                    async with self._gate.submitting():
-                        return await self._send_once(production, planned, request, attempt_id)
+                return await self._pass_gate(production, planned, request, attempt_id)
             except SubmissionInDoubt as exc:
                 self._services.say(production, planned.slate, "in doubt", exc.message)
                 found = await self.settle(production, production.attempt(attempt_id))
@@ -169,6 +165,24 @@ class TakeMaker:
                     raise
                 await self._services.clock.sleep(self._random.uniform(0, min(20.0, 2.0**unsent)))
 
+    async def _pass_gate(
+        self, production: Production, planned: PlannedTake, request: TakeRequest, attempt_id: str
+    ) -> Attempt:
+        """Wait until no doubt is being settled, then submit without interruption."""
+        passed = False
+        try:
+            # The wait itself may be cancelled: a run that is coming down with a doubt open must
+            # not submit once the gate is let go.
+            async with self._gate.submitting():
+                passed = True
+                # Neither a signal nor another take's failure may come between the intent and
+                # the record of its answer.
+                with anyio.CancelScope(shield=True):
+                    return await self._send_once(production, planned, request, attempt_id)
+        finally:
+            if not passed:
+                self._services.limiter.not_sent(attempt_id)
+
     async def _send_once(
         self, production: Production, planned: PlannedTake, request: TakeRequest, attempt_id: str
     ) -> Attempt:
@@ -177,7 +191,11 @@ class TakeMaker:
         if self._halt.is_set:
             limiter.not_sent(attempt_id)
             raise Halted(self._halt.reason)
-        await self._record_intent(production, planned, request, attempt_id)
+        try:
+            await self._record_intent(production, planned, request, attempt_id)
+        except StorageError:
+            limiter.not_sent(attempt_id)
+            raise
         self._services.say(production, planned.slate, "submitting")
         try:
             task_id = await self._services.provider.submit(request)
