@@ -67,7 +67,11 @@ class TakeMaker:
             StorageError: the journal or the disk failed; the run must stop spending.
         """
         shot = planned.shot
-        urls = [await self._reference_url(production, planned, r) for r in shot.images]
+        try:
+            urls = [await self._reference_url(production, planned, r) for r in shot.images]
+        except (KeyRefused, ConfigurationError) as exc:
+            self._halt.set(str(exc), exc.exit_code)
+            raise
         request = TakeRequest(
             model=self._services.provider.capabilities.model,
             prompt=shot.prompt,
