@@ -186,6 +186,7 @@ class TakeMaker:
         finally:
             if not passed:
                 self._services.limiter.not_sent(attempt_id)
+        raise AssertionError("the shield is never cancelled, so it never swallows")
 
     async def _send_once(
         self, production: Production, planned: PlannedTake, request: TakeRequest, attempt_id: str
