@@ -1,0 +1,113 @@
+"""Prices are the provider's own, exact, and shown as people write them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from support import make_shot, make_storyboard
+
+from pipeline.capabilities import CAPABILITIES
+from pipeline.model import Resolution
+from pipeline.pricing import RATE_CARDS, RateCard, WorkedExample, dollars, estimate, price_take
+
+EXAMPLES = [(name, example) for name, card in RATE_CARDS.items() for example in card.examples]
+
+
+@pytest.mark.parametrize(("provider", "example"), EXAMPLES)
+def test_card_gives_the_price_that_the_provider_states(
+    provider: str, example: WorkedExample
+) -> None:
+    shot = make_shot(
+        images=[f"picture{n}" for n in range(example.references)],
+        duration_s=example.duration_s,
+        resolution=example.resolution,
+    )
+    assert price_take(RATE_CARDS[provider], shot) == example.price_usd
+
+
+@pytest.mark.parametrize(("duration_s", "price_usd"), [(6, Decimal("0.30")), (10, Decimal("0.50"))])
+@pytest.mark.parametrize("resolution", Resolution)
+def test_wavespeed_takes_five_cents_a_second_at_every_size(
+    duration_s: int, price_usd: Decimal, resolution: Resolution
+) -> None:
+    shot = make_shot(duration_s=duration_s, resolution=resolution)
+    assert price_take(RATE_CARDS["wavespeed"], shot) == price_usd
+
+
+@pytest.mark.parametrize("provider", CAPABILITIES)
+def test_every_card_prices_everything_that_its_provider_sells(provider: str) -> None:
+    card, sold = RATE_CARDS[provider], CAPABILITIES[provider]
+    assert card.model == sold.model
+    assert card.examples
+    assert card.source.startswith("https://")
+    assert card.read_on > date(2025, 1, 1)
+    for resolution in sold.resolutions:
+        for duration_s in sold.durations_s:
+            shot = make_shot(duration_s=duration_s, resolution=resolution)
+            assert price_take(card, shot) > 0
+
+
+def test_card_without_a_price_for_a_size_sells_nothing_of_it() -> None:
+    card = replace(RATE_CARDS["wavespeed"], usd_per_s={Resolution.P480: Decimal("0.05")})
+    with pytest.raises(KeyError):
+        price_take(card, make_shot(resolution=Resolution.P720))
+
+
+def card_with_reference_fee() -> RateCard:
+    return replace(
+        RATE_CARDS["wavespeed"],
+        usd_per_s={Resolution.P480: Decimal("0.05"), Resolution.P720: Decimal("0.07")},
+        usd_per_reference=Decimal("0.002"),
+    )
+
+
+def test_reference_fee_is_for_each_image_and_not_for_each_second() -> None:
+    shot = make_shot(images=["a", "b", "c"], duration_s=10, resolution=Resolution.P480)
+    assert price_take(card_with_reference_fee(), shot) == Decimal("0.506")
+
+
+def test_estimate_counts_every_take_of_every_shot_in_cut_order() -> None:
+    storyboard = make_storyboard(
+        make_shot("one", duration_s=10),
+        make_shot("two", images=["a", "b"], takes=3, resolution=Resolution.P480),
+    )
+    result = estimate(storyboard, RATE_CARDS["wavespeed"])
+    assert [
+        (line.shot_id, line.takes, line.references, line.take_usd, line.total_usd)
+        for line in result.lines
+    ] == [
+        ("one", 1, 1, Decimal("0.50"), Decimal("0.50")),
+        ("two", 3, 2, Decimal("0.30"), Decimal("0.90")),
+    ]
+    assert result.total_usd == Decimal("1.40")
+
+
+def test_total_of_a_thousand_shots_is_exact() -> None:
+    shots = [make_shot(f"shot{n}", images=["a"]) for n in range(1000)]
+    result = estimate(make_storyboard(*shots), card_with_reference_fee())
+    assert result.total_usd == Decimal("422.000")
+    assert sum(line.total_usd for line in result.lines) == result.total_usd
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("0", "$0.00"),
+        ("-0", "$0.00"),
+        ("0.3", "$0.30"),
+        ("0.300", "$0.30"),
+        ("0.404", "$0.404"),
+        ("0.0105", "$0.0105"),
+        ("10", "$10.00"),
+        ("1E+2", "$100.00"),
+        ("1234.5", "$1234.50"),
+        ("-0.5", "-$0.50"),
+    ],
+)
+def test_dollars_show_two_decimals_and_more_only_where_they_carry_value(
+    amount: str, text: str
+) -> None:
+    assert dollars(Decimal(amount)) == text
