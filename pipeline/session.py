@@ -69,6 +69,7 @@ async def run_session(
     settings = settings_for(settings, provider)
     limits = allowance(account_level(settings, capabilities), settings.rate_window_s)
     halt = Halt()
+    heard: list[ExitCode] = []
     async with AsyncExitStack() as stack:
         account = stack.enter_context(AccountStore(account_file))
         http = await stack.enter_async_context(
@@ -93,24 +94,27 @@ async def run_session(
             reporter=reporter,
         )
         async with anyio.create_task_group() as group:
-            group.start_soon(_heed_signals, halt, reporter, group.cancel_scope)
+            group.start_soon(_heed_signals, halt, heard, reporter, group.cancel_scope)
             await Runner(services, halt).run(productions, finished)
             group.cancel_scope.cancel()
-    stopped = halt.exit_code in {ExitCode.SIGINT, ExitCode.SIGTERM}
-    return halt.exit_code if stopped else ExitCode.DONE
+    return heard[-1] if heard else ExitCode.DONE
 
 
-async def _heed_signals(halt: Halt, reporter: Reporter, leave: anyio.CancelScope) -> None:
+async def _heed_signals(
+    halt: Halt, heard: list[ExitCode], reporter: Reporter, leave: anyio.CancelScope
+) -> None:
+    """Act on signals and note them in ``heard``; a refused key may have set ``halt`` before."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async for number in signals:
-            if number == signal.SIGINT and not halt.is_set:
+            first = not heard
+            heard.append(ExitCode.SIGINT if number == signal.SIGINT else ExitCode.SIGTERM)
+            if number == signal.SIGINT and first:
                 halt.set("interrupted; nothing more was submitted", ExitCode.SIGINT)
                 reporter.note(
                     "stopping",
                     "no new submissions; waiting for what is paid (Ctrl-C again leaves at once)",
                 )
                 continue
-            code = ExitCode.SIGINT if number == signal.SIGINT else ExitCode.SIGTERM
-            halt.set("stopped by a signal", code)
+            halt.set("stopped by a signal", heard[-1])
             leave.cancel()
             return
