@@ -1,0 +1,132 @@
+"""What one ffmpeg has of what this program needs: the facts behind ``storyboard doctor``."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from pipeline.errors import FfmpegMissing
+from pipeline.media.ffmpeg import INSTALL_HINT, child_environment
+
+_TIME_LIMIT_S = 20.0
+
+
+class Part(StrEnum):
+    """Kinds of parts that an ffmpeg is built with."""
+
+    ENCODER = "encoder"
+    DECODER = "decoder"
+    FILTER = "filter"
+    DEMUXER = "demuxer"
+    MUXER = "muxer"
+
+
+# All that the commands of this program name; builds made by hand sometimes lack one.
+REQUIRED: Mapping[Part, frozenset[str]] = MappingProxyType(
+    {
+        Part.ENCODER: frozenset({"libx264", "aac"}),
+        Part.DECODER: frozenset({"h264", "aac"}),
+        Part.FILTER: frozenset(
+            {
+                "aformat",
+                "afade",
+                "apad",
+                "aresample",
+                "asetpts",
+                "atrim",
+                "format",
+                "fps",
+                "pad",
+                "pan",
+                "scale",
+                "setparams",
+                "setpts",
+                "setsar",
+                "tpad",
+            }
+        ),
+        Part.DEMUXER: frozenset({"mov", "concat", "f32le"}),
+        Part.MUXER: frozenset({"mp4", "f32le", "null"}),
+    }
+)
+
+# ffmpeg's listing for each kind, and the mark that a line's first column must hold. Both kinds
+# of formats are in one listing, where a name may be several joined by commas.
+_LISTINGS = MappingProxyType(
+    {
+        Part.ENCODER: ("-encoders", ""),
+        Part.DECODER: ("-decoders", ""),
+        Part.FILTER: ("-filters", ""),
+        Part.DEMUXER: ("-formats", "D"),
+        Part.MUXER: ("-formats", "E"),
+    }
+)
+# Flags, the name or names, then a description; legends have "=" where the name stands.
+_ROW = re.compile(r"^ (?P<flags>[A-Zd.| ]{2,6}?) +(?P<names>[a-z0-9][\w,.-]*)(?: |$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """One ffmpeg: its version as it says it, and what it lacks, as ``encoder libx264``."""
+
+    path: Path
+    version: str
+    missing: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it can do all that this program asks of an ffmpeg."""
+        return not self.missing
+
+
+def inventory(ffmpeg: Path) -> Inventory:
+    """Ask one ffmpeg for its version and its parts; four short runs, some tenths of a second.
+
+    Raises:
+        FfmpegMissing: it cannot be run, or does not answer like an ffmpeg.
+    """
+    first_line = _ask(ffmpeg, "-version").partition("\n")[0]
+    if not (match := re.match(r"ffmpeg version (\S+)", first_line)):
+        raise FfmpegMissing(
+            f"{ffmpeg} does not answer like ffmpeg: {first_line[:100]!r}", hint=INSTALL_HINT
+        )
+    answers = {
+        option: _ask(ffmpeg, option) for option in {option for option, _ in _LISTINGS.values()}
+    }
+    missing = [
+        f"{part} {name}"
+        for part, needed in REQUIRED.items()
+        for name in sorted(needed - read_names(answers[_LISTINGS[part][0]], _LISTINGS[part][1]))
+    ]
+    return Inventory(path=ffmpeg, version=match[1], missing=tuple(missing))
+
+
+def read_names(listing: str, mark: str = "") -> frozenset[str]:
+    """Names in one of ffmpeg's listings, of the rows whose flags hold ``mark``."""
+    names: set[str] = set()
+    for line in listing.splitlines():
+        row = _ROW.match(line)
+        if row and mark in row["flags"]:
+            names.update(row["names"].split(","))
+    return frozenset(names)
+
+
+def _ask(ffmpeg: Path, option: str) -> str:
+    try:
+        answer = subprocess.run(
+            [str(ffmpeg), "-hide_banner", option],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIME_LIMIT_S,
+            env=child_environment(os.environ),
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as exc:
+        raise FfmpegMissing(f"{ffmpeg} cannot be run: {exc}", hint=INSTALL_HINT) from exc
+    return answer.stdout.decode("utf-8", errors="replace")

@@ -1,0 +1,251 @@
+"""What is in an MP4 file: every property that decides whether clips can be joined by copy.
+
+Read with PyAV, so that no ffprobe is needed. The box walk comes first and the demuxer is named,
+so a playlist that calls itself an MP4 is never followed. Nothing is decoded to pictures here;
+whether the media data is sound is for ``verify`` to find out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ClipRejected
+from pipeline.media.boxes import is_upright, walk_boxes
+
+if TYPE_CHECKING:
+    from av.audio import AudioStream
+    from av.container import InputContainer
+    from av.rational import AVRational
+    from av.video import VideoStream
+
+_MICROSECOND = Fraction(1, 1_000_000)
+_DEMUXER_OPTIONS: Mapping[str, str] = MappingProxyType({"protocol_whitelist": "file"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoInfo:
+    """The picture track of a file. Colour properties are the numbers of ISO/IEC 23091-2.
+
+    ``packets`` are the frames that are shown, ``declared_frames`` what the index says (0: it
+    does not), ``hidden_packets`` those that an edit list skips. Times are in ticks of
+    ``time_base``. ``on_grid``: every frame starts within one tick of its place at
+    ``frame_rate``, so the rate is constant.
+    """
+
+    stream_index: int
+    codec: str
+    profile: str
+    level: int
+    width_px: int
+    height_px: int
+    sample_aspect: Fraction
+    pixel_format: str
+    field_order: int
+    color_range: int
+    colorspace: int
+    color_primaries: int
+    color_transfer: int
+    frame_rate: Fraction
+    time_base: Fraction
+    extradata_sha256: str
+    upright: bool
+    packets: int
+    declared_frames: int
+    hidden_packets: int
+    starts_with_keyframe: bool
+    first_pts: int
+    reorder_ticks: int
+    length_ticks: int
+    on_grid: bool
+
+    @property
+    def duration_s(self) -> Fraction:
+        """Exact length in seconds: in frames where the rate is constant, else by the clock."""
+        return (
+            self.packets / self.frame_rate if self.on_grid else self.length_ticks * self.time_base
+        )
+
+    @property
+    def start_s(self) -> Fraction:
+        """When the first picture is shown."""
+        return self.first_pts * self.time_base
+
+    @property
+    def signature(self) -> tuple[object, ...]:
+        """All that must be equal between clips for their pictures to share one copied track."""
+        return (
+            self.stream_index,
+            self.codec,
+            self.profile,
+            self.level,
+            self.width_px,
+            self.height_px,
+            self.sample_aspect,
+            self.pixel_format,
+            self.field_order,
+            self.color_range,
+            self.colorspace,
+            self.color_primaries,
+            self.color_transfer,
+            self.frame_rate,
+            self.time_base,
+            self.extradata_sha256,
+            self.reorder_ticks,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioInfo:
+    """The first sound track of a file; ``start_s`` to ``end_s`` is what is heard, in seconds."""
+
+    stream_index: int
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    packets: int
+    start_s: Fraction
+    end_s: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaInfo:
+    """One MP4 file: its first picture track and its first sound track, where it has them."""
+
+    size_bytes: int
+    video: VideoInfo | None
+    audio: AudioInfo | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tick:
+    pts: int
+    dts: int
+    duration: int
+    is_keyframe: bool
+    is_hidden: bool
+
+
+def probe(path: Path) -> MediaInfo:
+    """Read the properties of an MP4 file and count its packets; some milliseconds for a clip.
+
+    Raises:
+        FileMissing: the file cannot be read.
+        ClipRejected: it is not an MP4, or is damaged where that shows without decoding.
+    """
+    import av  # noqa: PLC0415 - tens of milliseconds that only commands with media should pay
+
+    boxes = walk_boxes(path)
+    try:
+        # An absolute path: a name like "data:x" or "-i" is then never anything but a file.
+        with av.open(str(path.absolute()), format="mov", options=dict(_DEMUXER_OPTIONS)) as file:
+            video, audio = _read_tracks(file, name=path.name, upright=is_upright(path))
+    except av.FFmpegError as exc:
+        raise ClipRejected(f"{path.name} cannot be read as an MP4: {exc.strerror}") from exc
+    return MediaInfo(size_bytes=boxes[-1].end, video=video, audio=audio)
+
+
+def require_video(info: MediaInfo, path: Path) -> VideoInfo:
+    """The picture track of a file that must have one."""
+    if info.video is None or info.video.packets == 0:
+        raise ClipRejected(f"{path.name} has no picture")
+    return info.video
+
+
+def _read_tracks(
+    file: InputContainer, *, name: str, upright: bool
+) -> tuple[VideoInfo | None, AudioInfo | None]:
+    video = file.streams.video[0] if file.streams.video else None
+    audio = file.streams.audio[0] if file.streams.audio else None
+    ticks: dict[int, list[_Tick]] = {stream.index: [] for stream in (video, audio) if stream}
+    if not ticks:
+        return None, None
+    for packet in file.demux(*(stream for stream in (video, audio) if stream)):
+        if packet.pts is None or packet.dts is None:
+            continue  # the empty packet that ends each track
+        ticks[packet.stream_index].append(
+            _Tick(
+                pts=packet.pts,
+                dts=packet.dts,
+                duration=packet.duration or 0,
+                is_keyframe=packet.is_keyframe,
+                is_hidden=packet.is_discard,
+            )
+        )
+    return (
+        _video_info(video, ticks[video.index], name=name, upright=upright) if video else None,
+        _audio_info(audio, ticks[audio.index]) if audio else None,
+    )
+
+
+def _video_info(
+    stream: VideoStream, ticks: Sequence[_Tick], *, name: str, upright: bool
+) -> VideoInfo | None:
+    shown = [tick for tick in ticks if not tick.is_hidden]
+    if not shown:
+        return None
+    context = stream.codec_context
+    time_base = _fraction(stream.time_base or _MICROSECOND)
+    starts = sorted(tick.pts for tick in shown)
+    rates = [_fraction(rate) for rate in (stream.base_rate, stream.average_rate) if rate]
+    if not rates:
+        raise ClipRejected(f"{name} has a picture track without a frame rate")
+    regular = [rate for rate in rates if _is_on_grid(starts, 1 / (rate * time_base))]
+    return VideoInfo(
+        stream_index=stream.index,
+        codec=context.codec.canonical_name,
+        profile=context.profile or "",
+        level=context.level,
+        width_px=context.width,
+        height_px=context.height,
+        sample_aspect=_fraction(stream.sample_aspect_ratio or 1),
+        pixel_format=context.pix_fmt or "",
+        field_order=context.field_order,
+        color_range=context.color_range,
+        colorspace=context.colorspace,
+        color_primaries=context.color_primaries,
+        color_transfer=context.color_trc,
+        frame_rate=(regular or rates[-1:])[0],
+        time_base=time_base,
+        extradata_sha256=hashlib.sha256(context.extradata or b"").hexdigest(),
+        upright=upright,
+        packets=len(shown),
+        declared_frames=stream.frames,
+        hidden_packets=len(ticks) - len(shown),
+        starts_with_keyframe=ticks[0].is_keyframe,
+        first_pts=starts[0],
+        reorder_ticks=shown[0].pts - shown[0].dts,
+        length_ticks=max(tick.pts + tick.duration for tick in shown) - starts[0],
+        on_grid=bool(regular),
+    )
+
+
+def _is_on_grid(starts: Sequence[int], frame_ticks: Fraction) -> bool:
+    """Whether frame k starts within one tick of k frames after the first, for every k."""
+    return all(abs(pts - starts[0] - index * frame_ticks) <= 1 for index, pts in enumerate(starts))
+
+
+def _audio_info(stream: AudioStream, ticks: Sequence[_Tick]) -> AudioInfo | None:
+    if not ticks:
+        return None
+    time_base = _fraction(stream.time_base or _MICROSECOND)
+    # The track's start excludes the encoder's priming, which the first packets still hold.
+    start = ticks[0].pts if stream.start_time is None else stream.start_time
+    return AudioInfo(
+        stream_index=stream.index,
+        codec=stream.codec_context.codec.canonical_name,
+        sample_rate_hz=stream.codec_context.sample_rate,
+        channels=stream.codec_context.channels,
+        packets=len(ticks),
+        start_s=start * time_base,
+        end_s=max(tick.pts + tick.duration for tick in ticks) * time_base,
+    )
+
+
+def _fraction(value: Fraction | AVRational | int) -> Fraction:
+    return Fraction(value.numerator, value.denominator)

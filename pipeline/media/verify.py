@@ -1,0 +1,129 @@
+"""Prove that a downloaded clip is whole and is what was ordered, by decoding all of it.
+
+An exit status or a probe proves nothing: a clip cut off half way probes as whole. Every check
+raises ``ClipRejected`` with the reason; nothing here changes the file.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import anyio.to_thread
+
+from pipeline.errors import ClipRejected, FfmpegMissing, MediaError
+from pipeline.media.commands import MAX_PIXELS, build_decode
+from pipeline.media.ffmpeg import run_ffmpeg
+from pipeline.media.files import file_sha256
+from pipeline.media.probe import MediaInfo, VideoInfo, probe, require_video
+from pipeline.model import ClipFacts, Resolution
+from pipeline.timecode import decimal_seconds
+
+# A provider rounds to its own frame; more than this is another length than the one paid for.
+_LENGTH_TOLERANCE_S = Fraction(1, 4)
+# Encoders round a side to whole blocks of 16 pixels.
+_SIDE_TOLERANCE_PX = 16
+# A clip decodes at ten times real time on two cores; a loaded machine gets a hundred times that.
+_LIMIT_FLOOR_S = 60.0
+_LIMIT_PER_SECOND = 10.0
+
+
+async def verify_clip(
+    path: Path,
+    *,
+    duration_s: int,
+    resolution: Resolution,
+    ffmpeg: Path,
+    declared_bytes: int | None = None,
+) -> ClipFacts:
+    """Check one clip in full: size, structure, format, length, height, every frame decoded.
+
+    Args:
+        path: an MP4 file on this machine.
+        duration_s: whole seconds ordered; the clip may differ by 0.25 s.
+        resolution: ordered; the short side may differ by 16 px.
+        declared_bytes: the size that the server announced, where it did.
+    Returns:
+        What the decode found, with the file's sha256.
+    Raises:
+        ClipRejected: damaged, or not what was ordered.
+        FileMissing: the file cannot be read.
+        MediaError: ffmpeg itself could not do its work; says nothing about the clip.
+    """
+    info = await anyio.to_thread.run_sync(probe, path)
+    video = require_video(info, path)
+    if declared_bytes is not None and info.size_bytes != declared_bytes:
+        raise ClipRejected(
+            f"{path.name} has {info.size_bytes} bytes where the server announced {declared_bytes}"
+        )
+    _check_order(path, video, duration_s=duration_s, resolution=resolution)
+    decoded = await _decode(path, ffmpeg=ffmpeg, video=video)
+    if decoded != video.packets:
+        raise ClipRejected(
+            f"{path.name} is damaged: {decoded} of its {video.packets} frames can be decoded"
+        )
+    return await _facts(path, info, video)
+
+
+def _check_order(path: Path, video: VideoInfo, *, duration_s: int, resolution: Resolution) -> None:
+    if video.width_px * video.height_px > MAX_PIXELS:
+        raise ClipRejected(f"{path.name} is {video.width_px}x{video.height_px}: too large")
+    if abs(video.duration_s - duration_s) > _LENGTH_TOLERANCE_S:
+        raise ClipRejected(
+            f"{path.name} is {decimal_seconds(video.duration_s, 2)} s long, not {duration_s} s"
+        )
+    short_side_px = min(video.width_px, video.height_px)
+    if abs(short_side_px - resolution.short_side_px) > _SIDE_TOLERANCE_PX:
+        raise ClipRejected(
+            f"{path.name} is {video.width_px}x{video.height_px}, which is not {resolution}"
+        )
+    total = video.packets + video.hidden_packets
+    if video.declared_frames not in (0, total):
+        raise ClipRejected(
+            f"{path.name} is damaged: {total} of the {video.declared_frames} frames in its index"
+        )
+
+
+async def _decode(path: Path, *, ffmpeg: Path, video: VideoInfo) -> int:
+    try:
+        run = await run_ffmpeg(
+            build_decode(str(path.absolute())),
+            ffmpeg=ffmpeg,
+            time_limit_s=_LIMIT_FLOOR_S + _LIMIT_PER_SECOND * float(video.duration_s),
+        )
+    except FfmpegMissing:
+        raise
+    except MediaError as exc:
+        # Without an exit code of its own ffmpeg was stopped or killed: not the clip's fault.
+        if exc.returncode is None or exc.returncode < 0:
+            raise
+        raise ClipRejected(
+            f"{path.name} is damaged: it cannot be decoded to its end",
+            returncode=exc.returncode,
+            stderr_tail=exc.stderr_tail,
+        ) from exc
+    if run.stderr_tail:
+        raise ClipRejected(
+            f"{path.name} is damaged: it decodes with errors",
+            returncode=0,
+            stderr_tail=run.stderr_tail,
+        )
+    return _last_frame_count(run.stdout)
+
+
+def _last_frame_count(report: bytes) -> int:
+    counts = [line[6:] for line in report.splitlines() if line.startswith(b"frame=")]
+    return int(counts[-1]) if counts and counts[-1].strip().isdigit() else 0
+
+
+async def _facts(path: Path, info: MediaInfo, video: VideoInfo) -> ClipFacts:
+    return ClipFacts(
+        size_bytes=info.size_bytes,
+        sha256=await anyio.to_thread.run_sync(file_sha256, path),
+        width_px=video.width_px,
+        height_px=video.height_px,
+        frames=video.packets,
+        frame_rate=video.frame_rate,
+        video_codec=video.codec,
+        has_audio=info.audio is not None,
+    )

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+from pipeline.edl import EdlEvent, build_edl
+
+
+def test_a_cut_reads_as_cmx3600() -> None:
+    events = [
+        EdlEvent(slate="opening_tk01", file_name="opening_tk01.mp4", frames=108),
+        EdlEvent(slate="end_tk02", file_name="end_tk02.mp4", frames=144, has_audio=False),
+    ]
+
+    assert build_edl("Aurora", events, Fraction(24)) == (
+        "TITLE: Aurora\n"
+        "FCM: NON-DROP FRAME\n"
+        "\n"
+        "001  AX       AA/V  C        00:00:00:00 00:00:04:12 01:00:00:00 01:00:04:12\n"
+        "* FROM CLIP NAME: opening_tk01.mp4\n"
+        "* COMMENT: opening_tk01\n"
+        "002  AX       V     C        00:00:00:00 00:00:06:00 01:00:04:12 01:00:10:12\n"
+        "* FROM CLIP NAME: end_tk02.mp4\n"
+        "* COMMENT: end_tk02\n"
+    )
+
+
+def test_record_times_lie_end_to_end_at_a_fractional_rate() -> None:
+    rate = Fraction(30000, 1001)
+    events = [EdlEvent(slate=f"s{n}", file_name=f"s{n}.mp4", frames=7 + n) for n in range(30)]
+
+    lines = [line.split() for line in build_edl("x", events, rate).splitlines() if " C " in line]
+
+    assert lines[0][6] == "01:00:00:00"
+    assert [line[7] for line in lines[:-1]] == [line[6] for line in lines[1:]]
+
+
+def test_names_cannot_break_a_line() -> None:
+    event = EdlEvent(slate="a\nb", file_name="new\r\nline\x1b.mp4", frames=1)
+
+    text = build_edl("two\nlines", [event], Fraction(24))
+
+    assert text.splitlines()[0] == "TITLE: two lines"
+    assert len(text.splitlines()) == 6
+    assert "\x1b" not in text
+
+
+def test_the_thousandth_event_has_a_number_of_its_own() -> None:
+    events = [EdlEvent(slate="s", file_name="s.mp4", frames=24)] * 1000
+
+    assert "\n1000  AX " in build_edl("long", events, Fraction(24))
