@@ -20,6 +20,8 @@ from pipeline.text import shown
 
 _BASE_URLS = {"wavespeed": "https://api.wavespeed.ai"}
 _MAX_KEY_CHARACTERS = 500
+# Anything beyond this is refused as too long all the same.
+_MAX_KEY_FILE_BYTES = 10_000
 # Words that people leave in from a template.
 _PLACEHOLDERS = ("your-api-key", "your_api_key", "changeme", "<key>", "xxxx")
 
@@ -138,9 +140,10 @@ def _base_url(variable: str, env: Mapping[str, str], default: str) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError as exc:
         raise ConfigurationError(f"{variable} is not a URL", hint="like https://host") from exc
-    if parts.username or parts.password:
+    if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"{variable} holds a name or password", hint="leave them out")
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+    has_host = bool(host) and text.isascii() and not any(letter.isspace() for letter in text)
+    if parts.scheme not in {"http", "https"} or not has_host or parts.query or parts.fragment:
         raise ConfigurationError(f"{variable} is not a base URL", hint="like https://host")
     if parts.path.strip("/"):
         raise ConfigurationError(
@@ -155,22 +158,21 @@ def _base_url(variable: str, env: Mapping[str, str], default: str) -> str:
 
 
 def _read_key(variable: str, env: Mapping[str, str]) -> str:
-    key, origin = env.get(variable, ""), variable
+    key, origin = env.get(variable, "").strip(), variable
     file_name = env.get(f"{variable}_FILE", "")
     if not key and file_name:
         origin = f"the file that {variable}_FILE names"
         try:
-            key = Path(file_name).read_text(encoding="ascii").strip()
-        except UnicodeError as exc:
-            raise ConfigurationError(f"{origin} holds more than plain text") from exc
+            # Not as strict ASCII: the error would hold all of the file, and travel with ours.
+            key = Path(file_name).read_bytes()[:_MAX_KEY_FILE_BYTES].decode("ascii", "replace")
+            key = key.strip()
         except OSError as exc:
             raise ConfigurationError(
                 f"{origin} cannot be read: {exc.strerror}", hint=f"check {shown(file_name)}"
             ) from exc
-    key = key.strip()
     if not key:
         raise ConfigurationError(
-            f"no key: {variable} is not set",
+            f"no key: {origin} is empty" if file_name else f"no key: {variable} is not set",
             hint=f"set {variable} or {variable}_FILE, or use --provider sandbox, which is free",
         )
     plain = key.isascii() and key.isprintable() and " " not in key
