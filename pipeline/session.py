@@ -70,6 +70,8 @@ async def run_session(
     limits = allowance(account_level(settings, capabilities), settings.rate_window_s)
     halt = Halt()
     heard: list[ExitCode] = []
+    if access.warning:
+        reporter.note("warning", access.warning)
     async with AsyncExitStack() as stack:
         account = stack.enter_context(AccountStore(account_file))
         http = await stack.enter_async_context(

@@ -50,12 +50,14 @@ class Settings:
 class Access:
     """How to reach one account of one provider.
 
-    ``account`` names the account in file names without giving the key away.
+    ``account`` names the account in file names without giving the key away; ``warning`` what a
+    person should know about the key, if anything.
     """
 
     base_url: str
     key: str = field(repr=False)
     account: str
+    warning: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -120,7 +122,12 @@ def read_access(provider: str, env: Mapping[str, str]) -> Access:
     base_url = _base_url(f"{prefix}_BASE_URL", env, _BASE_URLS[provider])
     key = _read_key(f"{prefix}_API_KEY", env)
     digest = hashlib.sha256(f"{base_url}\n{key}".encode()).hexdigest()[:16]
-    return Access(base_url=base_url, key=key, account=f"{provider}-{digest}")
+    return Access(
+        base_url=base_url,
+        key=key,
+        account=f"{provider}-{digest}",
+        warning=_key_file_warning(f"{prefix}_API_KEY", env),
+    )
 
 
 def is_loopback(host: str) -> bool:
@@ -184,6 +191,16 @@ def _read_key(variable: str, env: Mapping[str, str]) -> str:
     if any(word in key.lower() for word in _PLACEHOLDERS):
         raise ConfigurationError(f"{origin} still holds a placeholder", hint="put in your own key")
     return key
+
+
+def _key_file_warning(variable: str, env: Mapping[str, str]) -> str:
+    """What is wrong with the key file's permissions, where it is the file that counts."""
+    name = env.get(f"{variable}_FILE", "")
+    if env.get(variable, "").strip() or not name:
+        return ""
+    if not Path(name).stat().st_mode & 0o077:
+        return ""
+    return f"the key file {shown(name)} can be read by others (chmod 600 it)"
 
 
 def _state_dir(env: Mapping[str, str]) -> Path | None:
