@@ -13,7 +13,7 @@ import socket
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import anyio
 import httpx
@@ -38,6 +38,7 @@ class Downloader:
     Args:
         local: the provider runs on this machine, so plain http to loopback is what we expect,
             and nothing else is.
+        api_url: the provider's base URL; no clip comes from where the key is good.
         extra_hosts: further host names that may be asked, whatever address and port they have.
     """
 
@@ -45,11 +46,13 @@ class Downloader:
         self,
         *,
         local: bool,
+        api_url: str,
         extra_hosts: tuple[str, ...] = (),
         max_bytes: int = MAX_CLIP_BYTES,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._local = local
+        self._api = _origin(urlsplit(api_url))
         self._extra_hosts = frozenset(extra_hosts)
         self._max_bytes = max_bytes
         self._client = httpx.AsyncClient(
@@ -135,11 +138,16 @@ class Downloader:
         try:
             parts = urlsplit(url)
             host, port = (parts.hostname or "").lower(), parts.port
+            is_api = _origin(parts) == self._api
         except ValueError as exc:
             raise UrlRefused("the clip's address is not a URL") from exc
         if parts.username is not None or parts.password is not None:
             raise UrlRefused("the clip's address holds a user name")
+        if is_api:
+            raise UrlRefused(f"the clip's address is the provider's API, {shown(host)}")
         if host in self._extra_hosts and parts.scheme == "https":
+            if _is_loopback(host) and not self._local:
+                raise UrlRefused(f"a provider elsewhere names a clip on {shown(host)}")
             return
         if self._local:
             if parts.scheme == "http" and _is_loopback(host):
@@ -150,6 +158,13 @@ class Downloader:
         for address in await _resolve(host):
             if not address.is_global:
                 raise UrlRefused(f"the clip's host {shown(host)} is not on the public internet")
+
+
+def _origin(parts: SplitResult) -> tuple[str, int | None]:
+    """Host and port, whatever the scheme and the spelling: all lead to the same server."""
+    host = (parts.hostname or "").lower().rstrip(".")
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return "localhost" if _is_loopback(host) else host, parts.port or default
 
 
 def _is_loopback(host: str) -> bool:

@@ -83,7 +83,11 @@ async def run_session(
             )
         )
         downloader = await stack.enter_async_context(
-            Downloader(local=access.is_local, extra_hosts=settings.result_hosts)
+            Downloader(
+                local=access.is_local,
+                api_url=access.base_url,
+                extra_hosts=settings.result_hosts,
+            )
         )
         services = Services(
             provider=Retrying(http),
