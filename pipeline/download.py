@@ -92,7 +92,7 @@ class Downloader:
                     found = await self._hop(url, destination)
                     if isinstance(found, int):
                         return found
-                    url = urljoin(url, found)
+                    url = _join(url, found)
         except TimeoutError as exc:
             raise Unavailable(f"the download took longer than {_TOTAL_TIMEOUT_S:g} s") from exc
         except httpx.InvalidURL as exc:
@@ -160,6 +160,13 @@ class Downloader:
                 raise UrlRefused(f"the clip's host {shown(host)} is not on the public internet")
 
 
+def _join(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as exc:
+        raise UrlRefused("the clip's address redirects to what is not a URL") from exc
+
+
 def _origin(parts: SplitResult) -> tuple[str, int | None]:
     """Host and port, whatever the scheme and the spelling: all lead to the same server."""
     host = (parts.hostname or "").lower().rstrip(".")
@@ -177,7 +184,9 @@ def _is_loopback(host: str) -> bool:
 async def _resolve(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     try:
         rows = await anyio.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as exc:
+    except ValueError as exc:
+        raise UrlRefused(f"the clip's host {shown(host)} is not a name") from exc
+    except OSError as exc:
         raise Unavailable(f"the clip's host {shown(host)} cannot be found") from exc
     return [ipaddress.ip_address(row[4][0]) for row in rows]
 
