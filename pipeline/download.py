@@ -10,6 +10,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -28,6 +30,7 @@ _READ_TIMEOUT_S = 30.0
 _CONNECT_TIMEOUT_S = 10.0
 # Longest whole download: slower than this and a later run tries again.
 _TOTAL_TIMEOUT_S = 600.0
+_MAX_AT_ONCE = 20
 _GONE = frozenset({403, 404, 410})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -55,10 +58,12 @@ class Downloader:
         self._api = _origin(urlsplit(api_url))
         self._extra_hosts = frozenset(extra_hosts)
         self._max_bytes = max_bytes
+        # Waiting for a turn must not count against the download's own limits.
+        self._turns = anyio.Semaphore(_MAX_AT_ONCE)
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": "identity", "User-Agent": "storyboard-download"},
             timeout=httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
-            limits=httpx.Limits(max_connections=20, max_keepalive_connections=10),
+            limits=httpx.Limits(max_connections=_MAX_AT_ONCE, max_keepalive_connections=10),
             follow_redirects=False,
             trust_env=False,
             transport=transport,
@@ -85,6 +90,11 @@ class Downloader:
             Unavailable: anything passing: cut short, a server fault, too slow, too large.
             StorageError: the disk would not take it.
         """
+        async with self._turns:
+            return await self._follow(url, destination)
+
+    async def _follow(self, url: str, destination: Path) -> int:
+        """The download with its redirects, within the time limit."""
         try:
             with anyio.fail_after(_TOTAL_TIMEOUT_S):
                 for _ in range(_MAX_HOPS + 1):
@@ -97,7 +107,7 @@ class Downloader:
             raise Unavailable(f"the download took longer than {_TOTAL_TIMEOUT_S:g} s") from exc
         except httpx.InvalidURL as exc:
             raise UrlRefused("the clip's address is not a URL") from exc
-        except httpx.HTTPError as exc:
+        except (httpx.HTTPError, OSError) as exc:
             raise Unavailable(f"the download broke off ({type(exc).__name__})") from exc
         raise UrlRefused(f"the clip's address redirects more than {_MAX_HOPS} times")
 
@@ -118,19 +128,14 @@ class Downloader:
 
     async def _stream(self, response: httpx.Response, destination: Path) -> int:
         written = 0
-        try:
-            with destination.open("wb") as file:
-                async for piece in response.aiter_raw():
-                    written += len(piece)
-                    if written > self._max_bytes:
-                        raise Unavailable(f"the clip is larger than {self._max_bytes} bytes")
-                    file.write(piece)
-                await anyio.to_thread.run_sync(_sync, file)
-        except OSError as exc:
-            raise StorageError(
-                f"cannot write {destination}: {exc.strerror or exc}",
-                hint="free some disk space, then run again: the clip is fetched, not bought again",
-            ) from exc
+        with _storage_errors(destination), destination.open("wb") as file:
+            pieces = response.aiter_raw()
+            while (piece := await _next(pieces)) is not None:
+                written += len(piece)
+                if written > self._max_bytes:
+                    raise Unavailable(f"the clip is larger than {self._max_bytes} bytes")
+                file.write(piece)
+            await anyio.to_thread.run_sync(_sync, file)
         return written
 
     async def _check(self, url: str) -> None:
@@ -158,6 +163,25 @@ class Downloader:
         for address in await _resolve(host):
             if not address.is_global:
                 raise UrlRefused(f"the clip's host {shown(host)} is not on the public internet")
+
+
+@contextmanager
+def _storage_errors(destination: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise StorageError(
+            f"cannot write {destination}: {exc.strerror or exc}",
+            hint="free some disk space, then run again: the clip is fetched, not bought again",
+        ) from exc
+
+
+async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
+    """The next bytes, None at the end. A TLS fault is the network's: not every OSError is ours."""
+    try:
+        return await anext(pieces, None)
+    except OSError as exc:
+        raise Unavailable(f"the download broke off ({type(exc).__name__})") from exc
 
 
 def _join(url: str, location: str) -> str:
