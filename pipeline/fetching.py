@@ -8,6 +8,7 @@ of these is taken up from there.
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,6 +38,8 @@ _EMPTY_ANSWERS = 5
 # The provider asks for at least 5 s between looks at a video, and for longer ones on long
 # tasks: https://wavespeed.ai/docs/get-result
 _LONGEST_POLL_S = 15.0
+# How long the provider keeps a clip: https://wavespeed.ai/docs/how-wavespeedai-works
+_KEPT = timedelta(days=7)
 # "No such task" must be said for this many settle times before it is believed.
 _UNKNOWN_SETTLES = 6
 
@@ -58,7 +61,7 @@ class Fetcher:
             StillRunning: the task limit has passed; a later run takes it up.
             Rejected: the task failed, or its clip is gone; the journal says so.
             ClipRejected: the clip is damaged, three times over.
-            UrlRefused, Unavailable, KeyRefused: this run cannot fetch it; a later one may.
+            UrlRefused, UrlExpired, Unavailable, KeyRefused: this run cannot fetch it; a later one may.
         """
         if attempt.task_id is None:
             raise AssertionError("only a task with an id can be followed")
@@ -202,7 +205,7 @@ class Fetcher:
                 )
             except UrlExpired as exc:
                 if last:
-                    await self._lost(production, attempt, exc.message)
+                    await self._give_up(production, attempt, exc)
                 status = await self._fresh(production, attempt, status)
             except Unavailable:
                 if last:
@@ -223,8 +226,18 @@ class Fetcher:
         try:
             status = await self._ask(attempt)
         except UnknownTask:
-            await self._lost(production, attempt, "the provider no longer knows the task")
+            # Said once of a task that has just been done: asked with the usual patience.
+            return await self._await_outputs(production, production.attempt(attempt.attempt_id))
         return status if status is not None and status.outputs else stale
+
+    async def _give_up(self, production: Production, attempt: Attempt, exc: UrlExpired) -> NoReturn:
+        """No URL works: for this run, or for good once the provider has deleted the clip."""
+        if self._services.clock.utc() - attempt.intended_at > _KEPT:
+            await self._lost(production, attempt, exc.message)
+        raise UrlExpired(
+            f"{attempt.slate} is paid but cannot be downloaded now: {exc.message}",
+            hint="run again later: it is fetched, not bought again",
+        ) from exc
 
     async def _file(
         self, production: Production, attempt: Attempt, part: Path, facts: ClipFacts
