@@ -95,7 +95,7 @@ class Fetcher:
             except UnknownTask:
                 now = clock.monotonic()
                 unknown_since = now if unknown_since is None else unknown_since
-                if now - unknown_since >= _UNKNOWN_SETTLES * services.settings.settle_s:
+                if now - unknown_since >= self._believed_after_s():
                     await self._lost(production, attempt, "the provider no longer knows the task")
                 status, word = None, "not known yet"
             else:
@@ -136,6 +136,11 @@ class Fetcher:
         interval_s = self._services.settings.poll_interval_s
         longest_s = max(_LONGEST_POLL_S, interval_s)
         return min(max(interval_s, age_s / 20), longest_s) * self._random.uniform(1.0, 1.2)
+
+    def _believed_after_s(self) -> float:
+        """How long "no such task" is doubted; several looks long, however short the settings."""
+        settings = self._services.settings
+        return max(_UNKNOWN_SETTLES * settings.settle_s, 3 * settings.poll_interval_s)
 
     async def _ask(self, attempt: Attempt) -> TaskStatus | None:
         """One look at the task, never sooner after the last than the interval allows.
