@@ -61,7 +61,8 @@ class Fetcher:
             StillRunning: the task limit has passed; a later run takes it up.
             Rejected: the task failed, or its clip is gone; the journal says so.
             ClipRejected: the clip is damaged, three times over.
-            UrlRefused, UrlExpired, Unavailable, KeyRefused: this run cannot fetch it; a later one may.
+            UrlRefused, UrlExpired, Unavailable, KeyRefused: this run cannot fetch it; a later
+                one may.
         """
         if attempt.task_id is None:
             raise AssertionError("only a task with an id can be followed")
@@ -111,13 +112,14 @@ class Fetcher:
                     if attempt.state is AttemptState.SUBMITTED and age_s < 1:
                         services.account.record_latency(shot_class, waited_s)
                     return status
-            if waited_s > services.settings.task_limit_s:
+            if waited_s >= services.settings.task_limit_s:
                 raise StillRunning(
                     f"{attempt.slate} is still running after {waited_s:.0f} s",
                     hint="run again later: it is fetched, not bought again",
                 )
             services.say(production, attempt.slate, "running", f"{word}, {waited_s:.0f} s")
-            await clock.sleep(self._poll_wait_s(age_s + waited_s))
+            left_s = services.settings.task_limit_s - waited_s
+            await clock.sleep(min(self._poll_wait_s(age_s + waited_s), left_s))
 
     async def _first_look(self, attempt: Attempt, shot_class: str, age_s: float) -> None:
         """Sleep until a task of this class may be done; a task of an earlier run, not at all."""
