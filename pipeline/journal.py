@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from pipeline.errors import CannotWrite, Locked, StorageError
+from pipeline.files import sync_folder
 from pipeline.ledger import Event, EventKind
 
 JOURNAL_NAME = "journal.sqlite3"
@@ -74,8 +75,11 @@ class Journal:
         except OSError as exc:
             raise _cannot_write(self._folder, exc) from exc
         try:
-            _check_not_gone(self._folder)
-            self._db = _open(self._folder / JOURNAL_NAME, "mode=rwc")
+            path = self._folder / JOURNAL_NAME
+            if not path.exists():
+                _check_first_run(self._folder)
+                _make(path)
+            self._db = _open(path, "mode=rw")
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -199,13 +203,12 @@ def _cannot_write(folder: Path, exc: OSError) -> CannotWrite:
     )
 
 
-def _check_not_gone(folder: Path) -> None:
-    """A missing or emptied journal is that of a first run only where no clip lies beside it."""
-    path = folder / JOURNAL_NAME
-    is_new = not path.exists() or path.stat().st_size == 0
-    if is_new and any((folder / _CLIPS_FOLDER).glob("*.mp4")):
+def _check_first_run(folder: Path) -> None:
+    """Where no journal is, a first run begins, unless something shows that there has been one."""
+    log = folder / f"{JOURNAL_NAME}-wal"
+    if log.exists() or any((folder / _CLIPS_FOLDER).glob("*.mp4")):
         raise StorageError(
-            f"there are clips in {folder}, but the journal that says what was paid is gone",
+            f"{folder} holds earlier work, but the journal that says what was paid is gone",
             hint=f"put {JOURNAL_NAME} back from a copy, or move the folder away to begin anew",
         )
 
@@ -229,8 +232,25 @@ def _take_lock(path: Path) -> IO[str]:
     return lock_file
 
 
+def _make(path: Path) -> None:
+    """Begin a journal: whole under its name or not there, so that an empty one is a damaged one."""
+    part = path.with_name(f"{path.name}.part")
+    with _explained(path):
+        part.unlink(missing_ok=True)
+        with closing(sqlite3.connect(part)) as db:
+            # Nothing beside it: a half-made file is thrown away, not repaired.
+            db.execute("PRAGMA journal_mode=MEMORY")
+            with db:
+                db.execute("BEGIN")
+                db.execute(_SCHEMA)
+                db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+                db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        part.replace(path)
+        sync_folder(path.parent)
+
+
 def _open(path: Path, options: str) -> sqlite3.Connection:
-    try:
+    with _explained(path):
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?{options}",
             uri=True,
@@ -242,7 +262,15 @@ def _open(path: Path, options: str) -> sqlite3.Connection:
         except BaseException:
             db.close()
             raise
-    except sqlite3.OperationalError as exc:
+        return db
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Failures to make or open the file, in words of ours."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as exc:
         # Not the file's content but the place it is in: space, permissions, another program.
         raise StorageError(
             f"the journal {path} cannot be opened: {exc}",
@@ -253,39 +281,35 @@ def _open(path: Path, options: str) -> sqlite3.Connection:
             f"the journal {path} cannot be read: {exc}",
             hint="nothing was submitted; restore it from a copy before spending again",
         ) from exc
-    return db
 
 
 def _prepare(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+    application = db.execute("PRAGMA application_id").fetchone()[0]
     version = db.execute("PRAGMA user_version").fetchone()[0]
+    if application != _APPLICATION_ID or version < 1:
+        raise StorageError(
+            f"the journal {path} is empty or not a journal",
+            hint="nothing was submitted; restore it from a copy before spending again",
+        )
     if version > _SCHEMA_VERSION:
         raise StorageError(
             f"the journal {path} was written by a newer storyboard (format {version})",
             hint="update storyboard",
         )
+    # Without this, SQLite reads the missing half of a cut page as rows of nothing.
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
     if read_only:
         return
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     if db.execute("PRAGMA synchronous").fetchone()[0] != 2:  # 2 is FULL
         raise StorageError(f"the journal {path} cannot be opened with synchronous=FULL")
-    if version == 0:
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            db.execute(_SCHEMA)
-            db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-
-
-def _is_blank(db: sqlite3.Connection) -> bool:
-    """Whether the file has nothing in it: a run died just as it was making it."""
-    return db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
 
 
 def _read(db: sqlite3.Connection, folder: Path) -> list[Event]:
     try:
-        if _is_blank(db):
-            return []
         rows = db.execute("SELECT seq, at, attempt, kind, data FROM events ORDER BY seq").fetchall()
         return [_event(*row) for row in rows]
     except (sqlite3.Error, ValueError) as exc:
