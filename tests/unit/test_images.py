@@ -37,6 +37,16 @@ def refused(path: Path, limit: int = LIMIT) -> ImageRefused:
     return outcome
 
 
+def refused_in_time(path: Path) -> str:
+    """The message, from a thread: a test that hangs tells nobody why."""
+    outcome: list[ImageRefused] = []
+    worker = threading.Thread(target=lambda: outcome.append(refused(path)), daemon=True)
+    worker.start()
+    worker.join(timeout=5)
+    assert outcome, "it hangs"
+    return outcome[0].message
+
+
 def noise(kind: str, **options: object) -> bytes:
     buffer = BytesIO()
     pixels = random.Random(7).randbytes(64 * 36 * 3)
@@ -212,11 +222,7 @@ def test_a_folder_is_not_a_plain_file(tmp_path: Path) -> None:
 def test_a_fifo_is_refused_without_being_opened(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    outcome: list[ImageRefused] = []
-    worker = threading.Thread(target=lambda: outcome.append(refused(path)), daemon=True)
-    worker.start()
-    worker.join(timeout=5)
-    assert [each.message for each in outcome] == ['"pipe" is a named pipe, not a plain file']
+    assert refused_in_time(path) == '"pipe" is a named pipe, not a plain file'
 
 
 def test_a_fifo_that_replaces_the_file_at_the_last_moment_does_not_hang(
@@ -232,7 +238,7 @@ def test_a_fifo_that_replaces_the_file_at_the_last_moment_does_not_hang(
         return real_open(name, flags)
 
     monkeypatch.setattr("pipeline.images.os.open", swap_and_open)
-    assert "is a named pipe" in refused(path).message
+    assert "is a named pipe" in refused_in_time(path)
 
 
 def test_a_socket_and_a_device_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
