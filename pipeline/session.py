@@ -26,6 +26,7 @@ from pipeline.production import Halt, Production, Reporter, Services
 from pipeline.providers.http import HttpProvider
 from pipeline.providers.limits import Limiter, Retrying, allowance
 from pipeline.providers.wavespeed import WaveSpeed
+from pipeline.quoting import check_quotes
 from pipeline.runner import Runner
 from pipeline.settings import Access, Settings, account_level
 from pipeline.summary import Outcome
@@ -99,6 +100,7 @@ async def run_session(
             settings=settings,
             reporter=reporter,
         )
+        await check_quotes(services, productions)
         async with anyio.create_task_group() as group:
             group.start_soon(_heed_signals, halt, heard, reporter, group.cancel_scope)
             await Runner(services, halt).run(productions, finished)

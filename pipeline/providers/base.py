@@ -64,6 +64,17 @@ class HistoryItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BillingRow:
+    """One line of the provider's bill: a charge or a refund in dollars, for one task."""
+
+    row_id: str
+    task_id: str
+    is_refund: bool
+    amount_usd: Decimal
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
     """A request as data. ``path`` below the base URL; ``url`` instead for a foreign host, which
     never gets the key."""
@@ -110,6 +121,10 @@ class Dialect(Protocol):
     def same_request(self, inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool: ...
     def build_balance(self) -> HttpRequest: ...
     def read_balance(self, reply: HttpReply) -> Decimal: ...
+    def build_quote(self, request: TakeRequest) -> HttpRequest: ...
+    def read_quote(self, reply: HttpReply) -> Decimal: ...
+    def build_billings(self, since: datetime, page: int) -> HttpRequest: ...
+    def read_billings(self, reply: HttpReply) -> tuple[tuple[BillingRow, ...], bool]: ...
 
 
 class Provider(Protocol):
@@ -145,4 +160,12 @@ class Provider(Protocol):
 
     async def balance(self) -> Decimal:
         """The account's credit in dollars; a free way to check the key."""
+        ...
+
+    async def quote(self, request: TakeRequest) -> Decimal:
+        """What the provider itself would charge for a take, in dollars."""
+        ...
+
+    async def billings(self, since: datetime) -> tuple[BillingRow, ...]:
+        """Every charge and refund of this model since then, newest first."""
         ...

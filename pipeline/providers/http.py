@@ -25,6 +25,7 @@ from pipeline.capabilities import Capabilities
 from pipeline.errors import ConfigurationError, Rejected, SubmissionInDoubt, Unavailable
 from pipeline.model import FileReference
 from pipeline.providers.base import (
+    BillingRow,
     Dialect,
     HistoryItem,
     HttpReply,
@@ -164,6 +165,21 @@ class HttpProvider:
     async def balance(self) -> Decimal:
         """The account's credit in dollars."""
         return self._dialect.read_balance(await self._call(self._dialect.build_balance()))
+
+    async def quote(self, request: TakeRequest) -> Decimal:
+        """What the provider would charge for a take, in dollars."""
+        return self._dialect.read_quote(await self._call(self._dialect.build_quote(request)))
+
+    async def billings(self, since: datetime) -> tuple[BillingRow, ...]:
+        """Every charge and refund since then, all pages."""
+        found: dict[str, BillingRow] = {}
+        for page in range(1, _MAX_HISTORY_PAGES + 1):
+            request = self._dialect.build_billings(since, page)
+            rows, more = self._dialect.read_billings(await self._call(request))
+            found |= {row.row_id: row for row in rows}
+            if not more:
+                return tuple(found.values())
+        raise Unavailable("the provider's bill does not end")
 
     async def upload(self, reference: FileReference) -> str:
         """Put a local image where the provider finds it; return that URL.

@@ -15,7 +15,7 @@ from pipeline.account import AccountStore, Allowance
 from pipeline.capabilities import AccountLevel, Capabilities
 from pipeline.errors import RateLimited, Unavailable
 from pipeline.model import FileReference
-from pipeline.providers.base import HistoryItem, Provider, TakeRequest, TaskStatus
+from pipeline.providers.base import BillingRow, HistoryItem, Provider, TakeRequest, TaskStatus
 
 T = TypeVar("T")
 # How often another process's slots are looked at while waiting.
@@ -149,6 +149,14 @@ class Retrying:
     async def balance(self) -> Decimal:
         """See ``Provider``."""
         return await self._repeat(self._inner.balance)
+
+    async def quote(self, request: TakeRequest) -> Decimal:
+        """See ``Provider``."""
+        return await self._repeat(lambda: self._inner.quote(request))
+
+    async def billings(self, since: datetime) -> tuple[BillingRow, ...]:
+        """See ``Provider``."""
+        return await self._repeat(lambda: self._inner.billings(since))
 
     async def _repeat(self, call: Callable[[], Awaitable[T]]) -> T:
         for attempt in range(1, _TRIES):

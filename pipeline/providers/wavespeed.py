@@ -31,6 +31,7 @@ from pipeline.errors import (
 )
 from pipeline.model import FileReference
 from pipeline.providers.base import (
+    BillingRow,
     HistoryItem,
     HttpReply,
     HttpRequest,
@@ -213,10 +214,69 @@ class WaveSpeed:
 
     def read_balance(self, reply: HttpReply) -> Decimal:
         """Credit in dollars."""
-        balance = _data(reply).get("balance")
-        if isinstance(balance, bool) or not isinstance(balance, int | float | Decimal):
-            raise Unavailable("the provider's balance could not be read")
-        return Decimal(str(balance))
+        return _amount(_data(reply).get("balance"), "balance")
+
+    def build_quote(self, request: TakeRequest) -> HttpRequest:
+        """Ask for the price of a take. The whole body goes along: for an incomplete one the
+        endpoint answers with the catalogue's lowest price, which is no quote."""
+        body = self.build_submit(request).json
+        return HttpRequest(
+            method="POST",
+            path="/api/v3/model/price",
+            json={"model_id": request.model, "inputs": body},
+        )
+
+    def read_quote(self, reply: HttpReply) -> Decimal:
+        """What would be charged, in dollars: the discounted price where there is one."""
+        data = _data(reply)
+        price = data.get("discounted_price", data.get("price"))
+        return _amount(price, "quote")
+
+    def build_billings(self, since: datetime, page: int) -> HttpRequest:
+        """A page of the account's charges and refunds; times are epoch milliseconds as text."""
+        return HttpRequest(
+            method="POST",
+            path="/api/v3/billings/search",
+            json={
+                "page": page,
+                "page_size": _HISTORY_PAGE_SIZE,
+                "model_uuid": self._capabilities.model,
+                "start_time": str(round(since.timestamp() * 1000)),
+                "sort": "created_at DESC",
+            },
+        )
+
+    def read_billings(self, reply: HttpReply) -> tuple[tuple[BillingRow, ...], bool]:
+        """The rows of a page, and whether another page may follow."""
+        items = _data(reply).get("items")
+        if not isinstance(items, list):
+            raise Unavailable("the provider's bill could not be read")
+        rows = []
+        for item in items:
+            task = item.get("prediction") if isinstance(item, dict) else None
+            if not isinstance(task, dict):
+                raise Unavailable("the provider's bill holds something unknown")
+            rows.append(
+                BillingRow(
+                    row_id=clean(str(item.get("uuid", "")), limit=100),
+                    task_id=clean(str(task.get("uuid", "")), limit=128),
+                    is_refund=item.get("billing_type") == "refund",
+                    amount_usd=_amount(item.get("price"), "bill"),
+                    created_at=_read_time(str(item.get("created_at", ""))),
+                )
+            )
+        return tuple(rows), len(items) >= _HISTORY_PAGE_SIZE
+
+
+def _amount(value: object, where: str) -> Decimal:
+    """Dollars from an answer.
+
+    Raises:
+        Unavailable: it is no amount of money.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or value < 0:
+        raise Unavailable(f"the provider's {where} could not be read")
+    return Decimal(value)
 
 
 def _envelope(reply: HttpReply) -> dict[str, Any]:
