@@ -1,8 +1,9 @@
 """Turn a reference image into something a camera can move over.
 
 A reference that nearly has the frame's shape fills it. Any other would lose too much: it becomes a
-card over its own blurred, darkened enlargement, and a cut-out (an image with transparency) stands
-before a soft neutral gradient. Only Pillow ever opens a reference.
+card over its own blurred, darkened enlargement; a pack shot on plain paper gets more of that paper
+around it; a cut-out (an image with transparency) stands before a soft neutral gradient. Only
+Pillow ever opens a reference.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFilter, UnidentifiedImageError
 
 from pipeline.errors import MediaError
-from pipeline.sandbox import planes
+from pipeline.sandbox import backdrops, planes
 from pipeline.sandbox.camera import MAX_ZOOM, Pose, view_box
-from pipeline.sandbox.planes import Area, Floats, Overlay, Planes
+from pipeline.sandbox.planes import Area, Box, Overlay, Planes
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _MAX_PIXELS = 50_000_000
@@ -28,8 +29,10 @@ _OVERSIZE = MAX_ZOOM
 # The card follows a push more than the backdrop, and a pan less: nearer things do.
 _CARD_ZOOM_POWER, _BACKDROP_ZOOM_POWER = 0.75, 0.5
 _CARD_PAN = 0.012
+_CARD_SCALE = MAX_ZOOM**_CARD_ZOOM_POWER
 _SHADOW_OPACITY = 0.5
-_STUDIO_LIGHT, _STUDIO_DARK = (236, 234, 230), (158, 156, 154)
+# How far in from its rim a picture melts into a backdrop that carries on from it.
+_FEATHER = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,24 @@ class Card:
     layer: Overlay
     centre: tuple[float, float]
     scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a card goes: its size in pixels when seen closest, and its centre in the frame."""
+
+    size: tuple[int, int]
+    centre: tuple[float, float]
+
+    def at_rest(self) -> Box:
+        """Left, top, right, bottom in the frame before the camera moves."""
+        half = (self.size[0] / _CARD_SCALE / 2, self.size[1] / _CARD_SCALE / 2)
+        return (
+            self.centre[0] - half[0],
+            self.centre[1] - half[1],
+            self.centre[0] + half[0],
+            self.centre[1] + half[1],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +109,18 @@ def load(path: Path, name: str, frame: tuple[int, int], clear: tuple[Area, ...])
         MediaError: damaged, too large, or not an image; the message holds ``name``.
     """
     picture = _read(path, name, enough_px=2 * max(frame))
+    place = _place(picture.size, clear)
     if picture.mode == "RGBA":
-        return Still(plate=_studio(frame), card=_card(picture, frame, clear))
+        card = _card(picture, frame, place, picture.getchannel("A"))
+        return Still(plate=backdrops.studio(frame), card=card)
     ratio = (picture.width / picture.height) / (frame[0] / frame[1])
     if max(ratio, 1 / ratio) <= _MAX_CROP:
         return Still(plate=_plate(picture, frame), card=None)
-    return Still(plate=_backdrop(picture, frame), card=_card(picture, frame, clear))
+    if backdrops.has_plain_rim(picture):
+        card = _card(picture, frame, place, _feathered(picture.size), shadow=0.0)
+        return Still(plate=backdrops.carried_on(picture, frame, place.at_rest()), card=card)
+    card = _card(picture, frame, place, _rounded(place.size, min(frame) // 120))
+    return Still(plate=backdrops.glow(picture, frame), card=card)
 
 
 def film(still: Still, pose: Pose, frame: tuple[int, int]) -> Planes:
@@ -213,89 +240,50 @@ def _plate(picture: Image.Image, frame: tuple[int, int]) -> Planes:
     return planes.from_rgb(picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
-def _backdrop(picture: Image.Image, frame: tuple[int, int]) -> Planes:
-    """The picture as a dark, soft glow of its own colours, in the frame's shape."""
-    cells = 24
-    small_size = (cells, max(round(cells * frame[1] / frame[0]), 4))
-    if frame[0] < frame[1]:
-        small_size = (max(round(cells * frame[0] / frame[1]), 4), cells)
-    small = ImageOps.fit(picture.convert("RGB"), small_size, Image.Resampling.BOX)
-    colour = np.asarray(small, dtype=np.float32)
-    for _ in range(5):
-        colour = _softened(colour)
-    grey = colour.mean(axis=2, keepdims=True)
-    colour = grey + (colour - grey) * np.float32(0.85)
-    # Dark enough for the card to lead and never black: a bright pack shot keeps a dim room.
-    colour = np.float32(14) + colour * np.float32(0.36)
-    return planes.from_rgb(_enlarged(colour, frame))
-
-
-def _studio(frame: tuple[int, int]) -> Planes:
-    """A lit paper sweep: brightest a little above the middle."""
-    rows, columns = np.mgrid[0:36, 0:36].astype(np.float32) / np.float32(35)
-    away = np.hypot((columns - 0.5) * 1.1, (rows - 0.42) * 1.2)
-    share = np.clip(away / np.float32(0.85), 0, 1)[..., None]
-    share = share * share * (3 - 2 * share)
-    light, dark = np.array(_STUDIO_LIGHT, np.float32), np.array(_STUDIO_DARK, np.float32)
-    return planes.from_rgb(_enlarged((light + (dark - light) * share).astype(np.float32), frame))
-
-
-def _enlarged(colour: Floats, frame: tuple[int, int]) -> Image.Image:
-    # Nothing in it is sharp: half the size looks the same and is filmed in half the time.
-    size = (planes.even(frame[0] / 2), planes.even(frame[1] / 2))
-    bicubic = Image.Resampling.BICUBIC
-    return planes.dithered(
-        (
-            np.asarray(Image.fromarray(np.ascontiguousarray(colour[..., i])).resize(size, bicubic))
-            for i in range(3)
-        ),
-        seed=0,
-    )
-
-
-def _softened(colour: Floats) -> Floats:
-    """One pass of a small binomial blur; edges repeat."""
-    for axis in (0, 1):
-        pads = [(1, 1) if axis == i else (0, 0) for i in range(3)]
-        wide = np.pad(colour, pads, mode="edge")
-        before, after = (wide[:-2], wide[2:]) if axis == 0 else (wide[:, :-2], wide[:, 2:])
-        colour = (before + 2 * colour + after) / np.float32(4)
-    return colour
-
-
-def _card(picture: Image.Image, frame: tuple[int, int], clear: tuple[Area, ...]) -> Card:
-    scale = MAX_ZOOM**_CARD_ZOOM_POWER
-    # At its closest it fills the area.
+def _place(size: tuple[int, int], clear: tuple[Area, ...]) -> _Place:
+    """The largest place among the clear areas; seen closest, a card fills it."""
     fit, across, down = max(
         (
-            min((right - left) / picture.width, (bottom - top) / picture.height),
+            min((right - left) / size[0], (bottom - top) / size[1]),
             (left + right) / 2,
             (top + bottom) / 2,
         )
         for left, top, right, bottom in clear
     )
-    size = (max(round(picture.width * fit), 2), max(round(picture.height * fit), 2))
-    face = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    short = min(frame)
-    rim = round(0.07 * short)
-    canvas = (planes.even(size[0] + 2 * rim), planes.even(size[1] + 2 * rim))
-    coverage = face.getchannel("A") if face.mode == "RGBA" else _rounded(size, short // 120)
-    solid = Image.new("L", canvas)
+    return _Place(
+        size=(max(round(size[0] * fit), 2), max(round(size[1] * fit), 2)), centre=(across, down)
+    )
+
+
+def _card(
+    picture: Image.Image,
+    frame: tuple[int, int],
+    place: _Place,
+    coverage: Image.Image,
+    *,
+    shadow: float = _SHADOW_OPACITY,
+) -> Card:
+    lanczos = Image.Resampling.LANCZOS
+    face = picture.resize(place.size, lanczos, reducing_gap=3.0).convert("RGB")
+    if coverage.size != place.size:
+        coverage = coverage.resize(place.size, lanczos)
+    rim = round(0.07 * min(frame))
+    canvas = (planes.even(place.size[0] + 2 * rim), planes.even(place.size[1] + 2 * rim))
+    solid, thrown = Image.new("L", canvas), Image.new("L", canvas)
     solid.paste(coverage, (rim, rim))
-    shadow = Image.new("L", canvas)
-    shadow.paste(coverage, (rim, rim + rim // 4))
-    shadow = shadow.filter(ImageFilter.GaussianBlur(rim / 3))
+    thrown.paste(coverage, (rim, rim + rim // 4))
+    thrown = thrown.filter(ImageFilter.GaussianBlur(rim / 3))
     colour = Image.new("RGB", canvas)
-    colour.paste(face.convert("RGB"), (rim, rim))
+    colour.paste(face, (rim, rim))
     front = np.asarray(solid, dtype=np.float32) / np.float32(255)
-    behind = np.asarray(shadow, dtype=np.float32) * np.float32(_SHADOW_OPACITY / 255)
+    behind = np.asarray(thrown, dtype=np.float32) * np.float32(shadow / 255)
     return Card(
         layer=planes.from_premultiplied(
             np.asarray(colour, dtype=np.float32) * front[..., None],
             front + behind * (1 - front),
         ),
-        centre=(across, down),
-        scale=scale,
+        centre=place.centre,
+        scale=_CARD_SCALE,
     )
 
 
@@ -306,3 +294,14 @@ def _rounded(size: tuple[int, int], radius: int) -> Image.Image:
         (0, 0, size[0] * fine - 1, size[1] * fine - 1), radius * fine, fill=255
     )
     return mask.reduce(fine)
+
+
+def _feathered(size: tuple[int, int]) -> Image.Image:
+    """Full in the middle, clear at the rim, with a soft way between."""
+    width = _FEATHER * min(size)
+    ramps = []
+    for length in size:
+        inward = np.minimum(np.arange(length) + 0.5, length - np.arange(length) - 0.5) / width
+        share = np.clip(inward, 0, 1)
+        ramps.append(share * share * (3 - 2 * share))
+    return Image.fromarray(np.round(np.outer(ramps[1], ramps[0]) * 255).astype(np.uint8))

@@ -291,6 +291,8 @@ def test_references_dissolve_into_each_other_without_a_jump(tmp_path: Path, ffmp
     between = [level for level in levels if 24 <= level <= 228]
     assert len(between) == 4
     assert between == sorted(between)
+    assert between[0] < 70
+    assert between[-1] > 180
 
 
 @pytest.mark.parametrize("frames", [24, 144, 240])

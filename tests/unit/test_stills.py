@@ -83,18 +83,47 @@ def test_reference_of_about_the_frames_shape_fills_it(
     assert luma.min() == luma.max()
 
 
+def pack_shot(path: Path, paper: str) -> Path:
+    image = Image.new("RGB", (500, 500), paper)
+    ImageDraw.Draw(image).rectangle((150, 60, 350, 440), fill="teal")
+    image.save(path)
+    return path
+
+
+def test_plain_paper_of_a_pack_shot_carries_on_without_a_seam(tmp_path: Path) -> None:
+    still = load(pack_shot(tmp_path / "a.png", "white"))
+    for zoom in (1.0, 1.13):
+        luma = np.asarray(stills.film(still, Pose(zoom=zoom, x=0.5, y=0), FRAME).y)
+        assert (luma < 120).any()
+        around = np.ones(luma.shape, bool)
+        around[30:350, 290:560] = False
+        assert luma[around].min() >= 230
+
+
+@pytest.mark.parametrize("touching", [(0, 200), (250, 0), (400, 200), (250, 400)])
+def test_subject_that_touches_the_rim_is_not_taken_for_plain_paper(
+    tmp_path: Path, touching: tuple[int, int]
+) -> None:
+    image = Image.new("RGB", (500, 500), "white")
+    image.paste("teal", (*touching, touching[0] + 100, touching[1] + 100))
+    image.save(tmp_path / "a.png")
+    luma = np.asarray(stills.film(load(tmp_path / "a.png"), REST, FRAME).y)
+    assert luma[200, 10] < 130
+
+
 def test_card_rests_inside_the_clear_area_however_close_the_camera(tmp_path: Path) -> None:
-    Image.new("RGB", (500, 500), "white").save(tmp_path / "a.png")
-    still = load(tmp_path / "a.png")
+    still = load(marked(tmp_path / "a.png", (500, 500)))
     luma = np.asarray(stills.film(still, Pose(zoom=1.13, x=0, y=0), FRAME).y)
-    rows, columns = np.nonzero(luma > 225)
+    rows, columns = np.nonzero(luma > 180)
     left, top, right, bottom = CLEAR[1]
     assert left <= columns.min() < columns.max() <= right
     assert top - 1 <= rows.min() < rows.max() <= bottom + 1
 
 
 def test_backdrop_is_darker_than_the_picture_it_comes_from(tmp_path: Path) -> None:
-    Image.new("RGB", (500, 500), "white").save(tmp_path / "a.png")
+    image = Image.new("RGB", (500, 500), "white")
+    image.paste("black", (0, 0, 500, 40))
+    image.save(tmp_path / "a.png")
     luma = np.asarray(stills.film(load(tmp_path / "a.png"), REST, FRAME).y)
     assert luma[240, 10] < 120
 
