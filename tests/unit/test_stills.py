@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from pipeline.errors import MediaError
-from pipeline.sandbox import planes, stills
+from pipeline.sandbox import backdrops, planes, stills
 from pipeline.sandbox.camera import Pose, choose_moves
 
 FRAME = (848, 480)
@@ -98,6 +98,12 @@ def test_plain_paper_of_a_pack_shot_carries_on_without_a_seam(tmp_path: Path) ->
         around = np.ones(luma.shape, bool)
         around[30:350, 290:560] = False
         assert luma[around].min() >= 230
+
+
+def test_backdrop_of_a_pack_shot_holds_no_ghost_of_the_subject(tmp_path: Path) -> None:
+    with Image.open(pack_shot(tmp_path / "a.png", "white")) as picture:
+        behind = backdrops.carried_on(picture, FRAME, (280, 24, 560, 304))
+    assert np.asarray(behind.y).min() >= 234
 
 
 @pytest.mark.parametrize("touching", [(0, 200), (250, 0), (400, 200), (250, 400)])
