@@ -263,7 +263,7 @@ class HttpProvider:
 
     def _without_key(self, text: str) -> str:
         """Words of the server that may be shown: some servers repeat the key they refuse."""
-        return text.replace(self._secret, "[key]") if self._secret else text
+        return text.replace(self._secret, "***") if self._secret else text
 
     def _unreachable(self, exc: Exception) -> Unavailable:
         host = urlsplit(self._base_url).netloc

@@ -320,7 +320,7 @@ def _refusal(reply: HttpReply, *, status: int | None = None) -> ProviderError | 
     status = reply.status if status is None else status
     text = f"the provider answered {_describe(reply, status)}"
     if 300 <= status < 400:
-        target = clean(urlsplit(reply.headers.get("location", "")).netloc, limit=100)
+        target = _host(reply.headers.get("location", ""))
         return ConfigurationError(
             f"the provider redirects to {target or 'another address'}; not followed",
             hint="check the base URL",
@@ -334,6 +334,14 @@ def _refusal(reply: HttpReply, *, status: int | None = None) -> ProviderError | 
     if status >= 500 or status < 300:
         return Unavailable(text)
     return Rejected(text, hint="change the shot, then run again", code=str(status))
+
+
+def _host(url: str) -> str:
+    """Host and port of a URL of the server's, safe to show; empty where it is no URL."""
+    try:
+        return clean(urlsplit(url).netloc.rpartition("@")[2], limit=100)
+    except ValueError:
+        return ""
 
 
 def read_retry_after(reply: HttpReply) -> float | None:
