@@ -26,6 +26,7 @@ _COMMANDS = (
     "run",
     "status",
     "spend",
+    "reconcile",
     "conform",
     "resolve",
     "animatic",

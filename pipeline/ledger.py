@@ -44,6 +44,7 @@ class EventKind(StrEnum):
     DAMAGED = "damaged"
     VERIFIED = "verified"
     ADOPTED = "adopted"
+    REFUNDED = "refunded"
 
 
 class AttemptState(StrEnum):
@@ -114,6 +115,7 @@ class Attempt:
     clip_sha256: str | None = None
     reason: str = ""
     request: Mapping[str, Any] | None = None
+    refunded_usd: Decimal = Decimal(0)
     server_ahead_s: float | None = None
 
     @property
@@ -130,8 +132,13 @@ class Ledger:
 
     @property
     def spent_usd(self) -> Decimal:
-        """Dollars of every task that exists, failed ones included until a refund is seen."""
+        """Dollars of every task that exists, failed ones included; refunds are not taken off."""
         return self._sum(FREE | DOUBTFUL, inside=False)
+
+    @property
+    def refunded_usd(self) -> Decimal:
+        """Dollars that were seen to come back on the provider's bill."""
+        return sum((attempt.refunded_usd for attempt in self.attempts), Decimal(0))
 
     @property
     def reserved_usd(self) -> Decimal:
@@ -253,6 +260,8 @@ def _advance(attempt: Attempt, event: Event) -> Attempt:
             clip_bytes=data["bytes"],
             clip_sha256=data["sha256"],
         )
+    if event.kind is EventKind.REFUNDED:
+        return replace(attempt, refunded_usd=Decimal(data["usd"]))
     if event.kind is EventKind.ADOPTED:
         return replace(now, shot_id=data["shot"], take=data["take"], clip=data["clip"])
     return replace(now, state=_STATE_AFTER[event.kind])

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +20,12 @@ import anyio
 from pipeline.account import AccountStore
 from pipeline.capabilities import CAPABILITIES
 from pipeline.download import Downloader
-from pipeline.errors import ExitCode
+from pipeline.errors import ExitCode, ProviderError
 from pipeline.media.conform import conform
 from pipeline.media.verify import verify_clip
+from pipeline.pricing import dollars
 from pipeline.production import Halt, Production, Reporter, Services
+from pipeline.providers.base import BillingRow
 from pipeline.providers.http import HttpProvider
 from pipeline.providers.limits import Limiter, Retrying, allowance
 from pipeline.providers.wavespeed import WaveSpeed
@@ -70,6 +73,7 @@ async def run_session(
     settings = settings_for(settings, provider)
     limits = allowance(account_level(settings, capabilities), settings.rate_window_s)
     halt = Halt()
+    began = datetime.now(UTC) - timedelta(minutes=2)
     heard: list[ExitCode] = []
     if access.warning:
         reporter.note("warning", access.warning)
@@ -104,8 +108,33 @@ async def run_session(
         async with anyio.create_task_group() as group:
             group.start_soon(_heed_signals, halt, heard, reporter, group.cancel_scope)
             await Runner(services, halt).run(productions, finished)
+            if any(production.plan.buy_usd for production in productions):
+                await _name_orphans(services, began)
             group.cancel_scope.cancel()
     return heard[-1] if heard else ExitCode.DONE
+
+
+async def read_bill(provider: str, access: Access, since: datetime) -> tuple[BillingRow, ...]:
+    """The provider's bill since then; costs nothing."""
+    http = HttpProvider(WaveSpeed(CAPABILITIES[provider]), base_url=access.base_url, key=access.key)
+    async with http:
+        return await Retrying(http).billings(since)
+
+
+async def _name_orphans(services: Services, since: datetime) -> None:
+    """Say which charges of the run's time no journal of this account knows."""
+    try:
+        rows = await services.provider.billings(since)
+    except ProviderError:
+        # Free and only a courtesy here; `storyboard reconcile` says why it cannot be had.
+        return
+    for row in rows:
+        if not row.is_refund and not services.account.knows_task(row.task_id):
+            services.reporter.note(
+                "bill",
+                f"{dollars(row.amount_usd)} for task {row.task_id} is on the account's bill, but "
+                "no run of this program started it",
+            )
 
 
 async def _heed_signals(
