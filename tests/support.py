@@ -137,7 +137,7 @@ def event(kind: EventKind, attempt_id: str = "a1", *, seq: int = 1, **data: Any)
         case EventKind.COMPLETED | EventKind.VERIFIED:
             pass
         case _:
-            usual = {"reason": f"{kind} for a reason"}
+            usual = {"reason": f"{kind} for a reason", "usd": "0.30"}
     return Event(seq=seq, at=NOON, attempt_id=attempt_id, kind=kind, data=usual | data)
 
 

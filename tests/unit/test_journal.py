@@ -307,7 +307,7 @@ def test_journal_of_a_newer_program_is_refused_untouched(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE events SET kind = 'refunded'",
+        "UPDATE events SET kind = 'unheard of'",
         "UPDATE events SET data = '{'",
         "UPDATE events SET at = 'yesterday'",
     ],

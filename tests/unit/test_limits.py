@@ -260,6 +260,7 @@ class Flaky:
     """A provider that fails as scripted, then answers; every call is counted."""
 
     capabilities: Capabilities = WAVESPEED
+    server_ahead_s: float | None = 1.5
 
     def __init__(self, *failures: StoryboardError) -> None:
         self.failures = list(failures)
@@ -304,21 +305,16 @@ class Flaky:
 
 def call(provider: Retrying, name: str) -> Any:
     """Make one call of that name and return its answer."""
-    match name:
-        case "submit":
-            return anyio.run(provider.submit, REQUEST)
-        case "status":
-            return anyio.run(provider.status, "task-1")
-        case "upload":
-            return anyio.run(provider.upload, make_reference())
-        case "history":
-            return anyio.run(provider.history, NOON)
-        case "quote":
-            return anyio.run(provider.quote, REQUEST)
-        case "billings":
-            return anyio.run(provider.billings, NOON)
-        case _:
-            return anyio.run(provider.balance)
+    arguments: dict[str, tuple[Any, ...]] = {
+        "submit": (REQUEST,),
+        "status": ("task-1",),
+        "upload": (make_reference(),),
+        "history": (NOON,),
+        "quote": (REQUEST,),
+        "billings": (NOON,),
+        "balance": (),
+    }
+    return anyio.run(getattr(provider, name), *arguments[name])
 
 
 class Naps:
@@ -393,6 +389,7 @@ def test_answers_pass_through_unchanged() -> None:
     inner = Flaky()
     provider = Retrying(inner, sleep=Naps())
     assert provider.capabilities is WAVESPEED
+    assert provider.server_ahead_s == 1.5
     assert provider.same_request({"a": 1}, {"a": 1})
     assert not provider.same_request({"a": 1}, {"a": 2})
     assert call(provider, "submit") == "task-1"
