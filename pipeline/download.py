@@ -158,7 +158,7 @@ class Downloader:
             if parts.scheme == "http" and _is_loopback(host):
                 return
             raise UrlRefused(f"a local provider names a clip on {shown(host or url)}")
-        if parts.scheme != "https" or port not in {None, 443}:
+        if parts.scheme != "https" or not host or port not in {None, 443}:
             raise UrlRefused(f"the clip's address is not plain https: {shown(parts.scheme)}")
         for address in await _resolve(host):
             if not address.is_global:

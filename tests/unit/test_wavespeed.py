@@ -1,0 +1,440 @@
+"""WaveSpeed's answers and what may be done after each: the table that prevents paying twice."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import MODEL, make_reference
+
+from pipeline.capabilities import WAVESPEED
+from pipeline.errors import (
+    ConfigurationError,
+    ExitCode,
+    KeyRefused,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    SubmissionInDoubt,
+    Unavailable,
+    UnknownTask,
+)
+from pipeline.model import Resolution
+from pipeline.providers.base import HttpReply, TakeRequest, TaskPhase
+from pipeline.providers.wavespeed import WaveSpeed, read_retry_after
+
+SAMPLES = Path(__file__).parent.parent / "samples" / "wavespeed"
+TASK_ID = "4b1d0c7ea2f94f0c9d2e5a6b7c8d9e0f"
+REQUEST = TakeRequest(
+    model=MODEL,
+    prompt="@image1 turns slowly",
+    image_urls=("https://static.example.net/u/a.png", "https://static.example.net/u/b.png"),
+    duration_s=10,
+    resolution=Resolution.P480,
+)
+dialect = WaveSpeed(WAVESPEED)
+
+
+def reply(status: int = 200, body: object = b"", **headers: str) -> HttpReply:
+    """An answer; a body that is not bytes is sent as JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HttpReply(status=status, headers=named, body=content)
+
+
+def sample(name: str, status: int = 200) -> HttpReply:
+    """A recorded answer."""
+    return reply(status, (SAMPLES / f"{name}.json").read_bytes())
+
+
+def task(**data: Any) -> HttpReply:
+    """A well-formed answer about a task."""
+    return reply(200, {"code": 200, "message": "success", "data": {"id": TASK_ID, **data}})
+
+
+# ---------------------------------------------------------------- submit
+
+
+def test_submission_is_exactly_the_contract() -> None:
+    request = dialect.build_submit(REQUEST)
+    assert (request.method, request.path, request.url) == ("POST", f"/api/v3/{MODEL}", "")
+    assert request.json == {
+        "images": ["https://static.example.net/u/a.png", "https://static.example.net/u/b.png"],
+        "prompt": "@image1 turns slowly",
+        "duration": 10,
+        "resolution": "480p",
+    }
+    assert type(request.json["duration"]) is int
+    assert type(request.json["resolution"]) is str
+
+
+@pytest.mark.parametrize("name", ["submit_created", "submit_processing"])
+def test_recorded_acceptance_gives_its_task_id(name: str) -> None:
+    assert dialect.read_submit(sample(name)) == TASK_ID
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+@pytest.mark.parametrize("code", [200, 400, 500])
+def test_an_answer_with_an_id_is_an_acceptance_whatever_else_it_says(
+    status: int, code: int
+) -> None:
+    body = {"code": code, "message": "x", "data": {"id": TASK_ID}}
+    assert dialect.read_submit(reply(status, body)) == TASK_ID
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "error", "exit_code"),
+    [
+        ("refused_parameter", 400, Rejected, ExitCode.SHOT_FAILED),
+        ("refused_credit", 400, KeyRefused, ExitCode.KEY_REFUSED),
+        ("refused_key", 401, KeyRefused, ExitCode.KEY_REFUSED),
+        ("refused_credit", 402, KeyRefused, ExitCode.KEY_REFUSED),
+        ("refused_role", 403, KeyRefused, ExitCode.KEY_REFUSED),
+        ("unknown_task", 404, Rejected, ExitCode.SHOT_FAILED),
+        ("refused_parameter", 413, Rejected, ExitCode.SHOT_FAILED),
+        ("refused_parameter", 422, Rejected, ExitCode.SHOT_FAILED),
+        ("refused_rate", 429, RateLimited, ExitCode.TRY_LATER),
+    ],
+)
+def test_a_plain_no_made_no_task(
+    name: str, status: int, error: type[ProviderError], exit_code: ExitCode
+) -> None:
+    with pytest.raises(error) as caught:
+        dialect.read_submit(sample(name, status))
+    assert type(caught.value) is error
+    assert caught.value.exit_code is exit_code
+    assert str(status) in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_of_the_submission_is_a_configuration_error_that_names_the_target(
+    status: int,
+) -> None:
+    answer = reply(status, location="https://elsewhere.example/path?token=secret")
+    with pytest.raises(ConfigurationError, match=r"elsewhere\.example") as caught:
+        dialect.read_submit(answer)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 520, 599, 204, 206, 201, 202, 600])
+@pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", b'{"code": 503}'])
+def test_every_other_status_without_an_id_is_in_doubt(status: int, body: bytes) -> None:
+    with pytest.raises(SubmissionInDoubt):
+        dialect.read_submit(reply(status, body))
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_server_fault_is_in_doubt_even_with_a_no_in_its_body(status: int) -> None:
+    with pytest.raises(SubmissionInDoubt):
+        dialect.read_submit(reply(status, {"code": 400, "message": "no"}))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"OK",
+        b"<html></html>",
+        (SAMPLES / "submit_created.json").read_bytes()[:80],
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        {},
+        {"code": 200, "message": "success"},
+        {"code": 200, "data": None},
+        {"code": 200, "data": []},
+        {"code": 200, "data": "0f3c"},
+        {"code": 200, "data": {}},
+        {"code": 200, "data": {"id": ""}},
+        {"code": 200, "data": {"id": None}},
+        {"code": 200, "data": {"id": 17}},
+        {"code": 500, "message": "internal error"},
+        {"code": 503, "message": "busy", "data": {"id": ""}},
+        {"code": "400", "message": "a code that is no number"},
+        {"code": 1407, "message": "not documented under a 200"},
+    ],
+)
+def test_a_yes_without_a_usable_id_is_in_doubt(body: object) -> None:
+    with pytest.raises(SubmissionInDoubt):
+        dialect.read_submit(reply(200, body))
+
+
+@pytest.mark.parametrize(
+    "task_id", ["a/b", "..", "../../balance", "a?b", "a#b", "a b", "a\n", "x" * 129, "ä", "%2e"]
+)
+def test_an_id_that_could_lead_elsewhere_is_never_used(task_id: str) -> None:
+    with pytest.raises(SubmissionInDoubt):
+        dialect.read_submit(reply(200, {"code": 200, "data": {"id": task_id}}))
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(400, Rejected), (401, KeyRefused), (402, KeyRefused), (429, RateLimited)]
+)
+def test_a_no_in_the_envelope_counts_as_one_in_the_status(
+    code: int, error: type[ProviderError]
+) -> None:
+    with pytest.raises(error):
+        dialect.read_submit(reply(200, {"code": code, "message": "no"}))
+
+
+def test_the_servers_words_are_shown_but_cannot_act_on_a_terminal() -> None:
+    message = "duration \x1b[31mmust\r\n be \u202e6 " + "x" * 5000
+    with pytest.raises(Rejected) as caught:
+        dialect.read_submit(reply(400, {"code": 400, "message": message}))
+    text = str(caught.value)
+    assert "duration" in text
+    assert not set(text) & set("\x1b\r\n\u202e")
+    assert len(text) < 500
+
+
+@pytest.mark.parametrize("target", ["", "/here", "https://[half", "https://x:99999999/"])
+def test_a_redirect_to_nowhere_is_a_configuration_error_all_the_same(target: str) -> None:
+    with pytest.raises(ConfigurationError):
+        dialect.read_submit(reply(307, location=target))
+
+
+# ---------------------------------------------------------------- Retry-After
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("2", 2.0),
+        ("0", 0.0),
+        (" 1.5 ", 1.5),
+        ("1e9", 1e9),
+        ("Mon, 04 May 2026 12:00:30 GMT", 30.0),
+        ("Mon, 04 May 2026 11:00:00 GMT", None),
+        ("-3", None),
+        ("nan", None),
+        ("inf", None),
+        ("soon", None),
+        ("", None),
+        ("Mon, 99 May 2026 99:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: float | None) -> None:
+    answer = reply(429, retry_after=value, date="Mon, 04 May 2026 12:00:00 GMT")
+    assert read_retry_after(answer) == seconds
+    with pytest.raises(RateLimited) as caught:
+        dialect.read_submit(answer)
+    assert caught.value.retry_after_s == seconds
+
+
+def test_a_retry_date_without_the_servers_own_date_says_nothing() -> None:
+    assert read_retry_after(reply(429, retry_after="Mon, 04 May 2026 12:00:30 GMT")) is None
+    assert read_retry_after(reply(429)) is None
+
+
+# ---------------------------------------------------------------- status
+
+
+def test_a_task_is_asked_for_by_its_id_on_our_own_base_url() -> None:
+    request = dialect.build_status("../../balance")
+    assert (request.method, request.url) == ("GET", "")
+    assert request.path == "/api/v3/predictions/..%2F..%2Fbalance/result"
+
+
+@pytest.mark.parametrize("word", ["created", "processing", "queued", "canceled", "", "COMPLETED"])
+def test_every_word_that_ends_nothing_means_running(word: str) -> None:
+    status = dialect.read_status(task(status=word, outputs=[]))
+    assert status.phase is TaskPhase.RUNNING
+
+
+def test_recorded_completion_gives_the_clip() -> None:
+    status = dialect.read_status(sample("result_completed"))
+    assert status.phase is TaskPhase.DONE
+    assert status.outputs == ("https://d0000example.cloudfront.net/outputs/4b1d/clip.mp4",)
+    assert not status.flagged
+    assert dialect.read_status(sample("result_processing")).phase is TaskPhase.RUNNING
+    assert dialect.read_status(sample("result_flagged")).flagged
+
+
+@pytest.mark.parametrize(
+    ("outputs", "urls"),
+    [
+        ([], ()),
+        (None, ()),
+        ("https://a/1.mp4", ("https://a/1.mp4",)),
+        ([{"url": "https://a/1.mp4"}], ("https://a/1.mp4",)),
+        (["https://a/1.mp4", "https://a/2.mp4"], ("https://a/1.mp4", "https://a/2.mp4")),
+        ([None, 7, "", {}, {"url": None}], ()),
+        ({"url": "https://a/1.mp4"}, ("https://a/1.mp4",)),
+    ],
+)
+def test_outputs_come_in_many_shapes(outputs: object, urls: tuple[str, ...]) -> None:
+    status = dialect.read_status(task(status="completed", outputs=outputs))
+    assert (status.phase, status.outputs) == (TaskPhase.DONE, urls)
+
+
+def test_missing_outputs_and_flags_are_none_at_all() -> None:
+    status = dialect.read_status(task(status="completed", has_nsfw_contents=None))
+    assert (status.outputs, status.flagged) == ((), False)
+
+
+@pytest.mark.parametrize("word", ["failed", "cancelled", "timeout", "deleted"])
+def test_a_failed_task_says_why(word: str) -> None:
+    status = dialect.read_status(task(status=word, error="the renderer gave up", code=1403))
+    assert (status.phase, status.word, status.code) == (TaskPhase.FAILED, word, "1403")
+    assert status.message == "the renderer gave up"
+    silent = dialect.read_status(task(status=word, error="", code=0))
+    assert silent.code == ""
+    assert word in silent.message
+
+
+def test_codes_stand_in_where_a_failed_task_has_no_words() -> None:
+    assert "moderation" in dialect.read_status(sample("result_moderated")).message
+    failed = dialect.read_status(sample("result_failed"))
+    assert (failed.code, failed.message) == ("1402", "reference image 2 could not be fetched")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (sample("unknown_task", 404), UnknownTask),
+        (sample("unknown_task", 200), UnknownTask),
+        (sample("refused_key", 401), KeyRefused),
+        (sample("refused_role", 403), KeyRefused),
+        (sample("refused_rate", 429), RateLimited),
+        (reply(400, {"code": 400, "message": "no"}), Rejected),
+        (reply(302, location="https://x.example/"), ConfigurationError),
+        (reply(500), Unavailable),
+        (reply(502, b"<html>"), Unavailable),
+        (reply(503), Unavailable),
+        (reply(504), Unavailable),
+        (reply(202, {"code": 200, "data": {"status": "failed"}}), Unavailable),
+        (reply(200, b""), Unavailable),
+        (reply(200, b'{"code": 200, "data": {"sta'), Unavailable),
+        (reply(200, {"code": 200, "data": None}), Unavailable),
+        (reply(200, {"code": 500, "data": {"status": "failed"}}), Unavailable),
+        (reply(200, []), Unavailable),
+    ],
+)
+def test_a_question_that_fails_says_nothing_about_the_task(
+    answer: HttpReply, error: type[ProviderError]
+) -> None:
+    with pytest.raises(error) as caught:
+        dialect.read_status(answer)
+    assert type(caught.value) is error
+
+
+# ---------------------------------------------------------------- upload
+
+
+def test_a_ticket_is_asked_for_with_name_size_and_type() -> None:
+    request = dialect.build_ticket(make_reference(), "5b3f.png")
+    assert (request.method, request.path) == ("POST", "/api/v3/media/uploads")
+    assert request.json == {"filename": "5b3f.png", "size": 1234, "content_type": "image/png"}
+
+
+def test_a_ticket_gives_the_exact_headers_to_put_with() -> None:
+    ticket = dialect.read_ticket(sample("ticket"))
+    assert (ticket.put.method, ticket.put.path) == ("PUT", "")
+    assert ticket.put.url == "https://bucket.example.net/u/5b3f2a90c1d84e77.png?sig=9f8e"
+    assert ticket.put.headers == {"Content-Type": "image/png", "If-None-Match": "*"}
+    assert ticket.download_url == "https://static.example.net/u/5b3f2a90c1d84e77.png"
+
+
+@pytest.mark.parametrize(
+    ("upload", "usable"),
+    [
+        ({"method": "put", "url": "https://b/x"}, True),
+        ({"method": "PUT", "url": "https://b/x", "headers": None}, True),
+        (None, False),
+        ({"method": "POST", "url": "https://b/x"}, False),
+        ({"method": "PUT"}, False),
+        ({"method": "PUT", "url": "https://b/x", "headers": ["a"]}, False),
+        ([], False),
+    ],
+)
+def test_a_ticket_that_asks_for_something_else_is_not_followed(
+    upload: object, usable: bool
+) -> None:
+    answer = reply(200, {"code": 200, "data": {"download_url": "https://s/x", "upload": upload}})
+    if usable:
+        assert not dialect.read_ticket(answer).put.headers
+    else:
+        with pytest.raises(Unavailable):
+            dialect.read_ticket(answer)
+
+
+# ---------------------------------------------------------------- history, balance
+
+
+def test_history_is_asked_for_in_the_providers_time() -> None:
+    after = datetime(2026, 5, 4, 12, 0, 30, tzinfo=UTC)
+    request = dialect.build_history(after, 3)
+    assert (request.method, request.path) == ("POST", "/api/v3/predictions")
+    assert request.json == {
+        "page": 3,
+        "page_size": 100,
+        "model": MODEL,
+        "created_after": "2026-05-04T12:00:30Z",
+    }
+
+
+def test_recorded_history_gives_ids_times_and_inputs_where_they_are_echoed() -> None:
+    items, more = dialect.read_history(sample("history"))
+    assert [item.task_id[0] for item in items] == ["1", "2", "3"]
+    assert items[0].created_at == datetime(2026, 5, 4, 12, 0, 1, 482913, tzinfo=UTC)
+    assert items[0].inputs is None
+    assert items[1].inputs is not None
+    assert items[1].inputs["duration"] == 6
+    assert items[2].inputs == {"prompt": "only the words"}
+    assert not more
+
+
+def test_only_a_full_page_may_be_followed_by_another() -> None:
+    item = {"id": TASK_ID, "created_at": "2026-05-04T12:00:00Z"}
+    for count, expected in ((99, False), (100, True)):
+        _, more = dialect.read_history(reply(200, {"code": 200, "data": {"items": [item] * count}}))
+        assert more is expected
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        None,
+        {},
+        ["x"],
+        [{"created_at": "2026-05-04T12:00:00Z"}],
+        [{"id": "../x", "created_at": "2026-05-04T12:00:00Z"}],
+        [{"id": TASK_ID, "created_at": "yesterday"}],
+        [{"id": TASK_ID, "created_at": "2026-13-44T12:00:00Z"}],
+        [{"id": TASK_ID}],
+    ],
+)
+def test_a_history_that_cannot_be_read_proves_nothing(items: object) -> None:
+    with pytest.raises(Unavailable):
+        dialect.read_history(reply(200, {"code": 200, "data": {"items": items}}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("prompt", "other words"),
+        ("images", ["https://static.example.net/u/b.png", "https://static.example.net/u/a.png"]),
+        ("duration", 6),
+        ("duration", "10"),
+        ("resolution", "720p"),
+        ("resolution", None),
+    ],
+)
+def test_only_equal_inputs_are_the_same_request(key: str, value: object) -> None:
+    body = dialect.build_submit(REQUEST).json
+    assert body is not None
+    assert dialect.same_request({**body, "seed": 5}, body)
+    assert not dialect.same_request({**body, key: value}, body)
+
+
+def test_the_balance_is_exact_dollars() -> None:
+    assert dialect.read_balance(sample("balance")) == Decimal("12.345")
+    with pytest.raises(Unavailable):
+        dialect.read_balance(reply(200, {"code": 200, "data": {"balance": True}}))
+    with pytest.raises(KeyRefused):
+        dialect.read_balance(sample("refused_key", 401))
