@@ -325,16 +325,18 @@ def _decode(data: bytes, media_type: str, size: Size) -> None:
     plug_in = _plug_in(media_type)
     try:
         with plug_in(BytesIO(data)) as image:
-            found = image.size
-            image.load()
+            # A second header could ask for any amount of memory.
+            has_one_size = image.size == size
+            if has_one_size:
+                image.load()
     except MemoryError as error:
         raise _Damaged("there is not enough memory to decode it") from error
     # Decoders fail in many ways on hostile bytes: OSError, SyntaxError, ValueError, struct.error,
     # IndexError and more; each of them means that this file is no picture.
     except Exception as error:
         raise _Damaged(re.sub(r"\s+", " ", str(error)) or type(error).__name__) from error
-    if found != size:
-        raise _Damaged("two sizes in one file")
+    if not has_one_size:
+        raise _Damaged("it has two sizes")
 
 
 def _plug_in(media_type: str) -> Callable[[BytesIO], Image]:

@@ -54,11 +54,12 @@ def noise(kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def png_header(width_px: int, height_px: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + checksum
+def chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + checksum
 
+
+def png_header(width_px: int, height_px: int) -> bytes:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + body
@@ -152,6 +153,22 @@ def test_an_image_cut_anywhere_is_damaged(kind: str, tmp_path: Path) -> None:
     for length in (12, 30, 60, len(data) // 2, len(data) - 40, len(data) - 2):
         path.write_bytes(data[:length])
         assert "is damaged" in refused(path).message, length
+
+
+def test_a_jpeg_whose_end_was_never_written_is_damaged(tmp_path: Path) -> None:
+    data = noise("JPEG")
+    path = tmp_path / "x"
+    for length in (len(data) // 2, len(data) - 2):
+        path.write_bytes(data[:length] + bytes(len(data)))
+        assert "the file ends too early" in refused(path).message
+
+
+def test_a_second_header_of_any_size_is_never_decoded(tmp_path: Path) -> None:
+    data = noise("PNG")
+    path = tmp_path / "x"
+    second = chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0))
+    path.write_bytes(data[:33] + second + data[33:])
+    assert "it has two sizes" in refused(path).message
 
 
 def test_any_flipped_bit_of_a_png_is_found(tmp_path: Path) -> None:

@@ -361,6 +361,12 @@ def test_an_image_changed_between_two_readings_is_another_reference(
     assert first.shots[0].images[0].content_key != second.shots[0].images[0].content_key
 
 
+def test_names_behind_a_syntax_error_are_not_called_missing(manifest: Write) -> None:
+    text = GOOD.replace("a.png", "cap") + "\tx: 1\nreferences: {cap: a.png}\n"
+    [problem] = read_manifest(manifest(text)).problems
+    assert problem.message == "tab at column 1"
+
+
 def test_control_characters_of_a_file_name_reach_no_message(
     manifest: Write, tmp_path: Path
 ) -> None:
