@@ -242,7 +242,11 @@ async def test_a_hostile_address_is_refused_without_a_connection(part: Path, url
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("url", [url for url in HOSTILE if "://" in url and "\x00" not in url])
+@pytest.mark.parametrize(
+    # As a redirect, one without a host means the host that sent it.
+    "url",
+    [url for url in HOSTILE if "://" in url and "\x00" not in url and "https:///" not in url],
+)
 @pytest.mark.parametrize("status", [302, 307])
 async def test_a_redirect_to_a_hostile_address_is_refused_at_that_hop(
     part: Path, url: str, status: int
