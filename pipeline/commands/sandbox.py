@@ -1,0 +1,290 @@
+"""``storyboard sandbox``: run the fake provider by itself, for any client of the API."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.sandbox.options import SandboxOptions
+    from pipeline.sandbox.server import SandboxServer
+
+HELP = "run a free local stand-in for WaveSpeedAI's API"
+DESCRIPTION = """\
+Run a local server that speaks WaveSpeedAI's API, takes any key, costs nothing and draws
+every accepted shot as an animatic clip. It listens on 127.0.0.1 only. One JSON line on standard
+output tells its addresses once it listens; Ctrl-C or SIGTERM ends it."""
+EXAMPLE = """\
+example, a Bronze account whose minute lasts 3 seconds:
+  storyboard sandbox --port 8765 --level bronze --rate-window 3 --record record.json
+then point a client at it:
+  WAVESPEED_BASE_URL=http://127.0.0.1:8765 WAVESPEED_API_KEY=any storyboard run film.yaml
+  curl http://127.0.0.1:8765/_sandbox/record"""
+
+# The words of ``pipeline.sandbox.options``, which is imported only when a server is wanted.
+_LEVELS = ("bronze", "silver", "gold", "ultra")
+_OVER_LIMIT = ("reject", "queue")
+_CREDIT_STATUS = ("400", "402", "403")
+_MAX_SECONDS = 1e6
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; parsing a value that makes no sense raises ``UsageError``."""
+    parser.description = DESCRIPTION
+    parser.epilog = EXAMPLE
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument_group("addresses and key").add_argument
+    add(
+        "--port",
+        type=_whole("--port", 0, 65535),
+        default=0,
+        metavar="N",
+        help="the API's (0: any free one)",
+    )
+    add(
+        "--files-port",
+        type=_whole("--files-port", 0, 65535),
+        default=0,
+        metavar="N",
+        help="where uploads and clips live (0: any free one)",
+    )
+    add("--key", type=_key, metavar="KEY", help="the only good key (default: any non-empty one)")
+
+    add = parser.add_argument_group("account").add_argument
+    add(
+        "--level",
+        type=_one_of("--level", _LEVELS),
+        default="ultra",
+        metavar="|".join(_LEVELS),
+        help="sets both limits (default ultra)",
+    )
+    add(
+        "--rpm",
+        type=_whole("--rpm", 1, 1_000_000),
+        metavar="N",
+        help="starts in a rate window (else by level)",
+    )
+    add(
+        "--max-tasks",
+        type=_whole("--max-tasks", 1, 1_000_000),
+        metavar="N",
+        help="unfinished tasks at once (else by level)",
+    )
+    add(
+        "--rate-window",
+        type=_seconds("--rate-window", 0.001),
+        default=60.0,
+        metavar="S",
+        help="length of the rate window (default 60)",
+    )
+    add(
+        "--over-limit",
+        type=_one_of("--over-limit", _OVER_LIMIT),
+        default="reject",
+        metavar="|".join(_OVER_LIMIT),
+        help="above a limit: answer 429, or take the task and start it later (default reject)",
+    )
+    add(
+        "--retry-after",
+        type=_whole("--retry-after", 0, 86_400),
+        metavar="S",
+        help="Retry-After of a 429 (default: none is sent)",
+    )
+    add("--balance", type=_dollars, default=Decimal(1000), metavar="USD", help="default 1000")
+    add(
+        "--insufficient-credit-status",
+        type=_one_of("--insufficient-credit-status", _CREDIT_STATUS),
+        default="400",
+        metavar="|".join(_CREDIT_STATUS),
+        help="HTTP status when the balance is short (default 400, with code 1407)",
+    )
+
+    add = parser.add_argument_group("tasks").add_argument
+    add(
+        "--latency",
+        type=_span,
+        default=(0.0, 0.0),
+        metavar="A:B",
+        help="shortest and longest time of a task in seconds (default 0:0, as fast as it draws)",
+    )
+    add(
+        "--seed",
+        type=_whole("--seed", 0, 2**63 - 1),
+        default=0,
+        metavar="N",
+        help="chooses the latencies (default 0)",
+    )
+    add(
+        "--min-poll",
+        type=_seconds("--min-poll", 0),
+        default=1.0,
+        metavar="S",
+        help="polls of one task closer than this are violations (default 1)",
+    )
+    add(
+        "--sync-limit",
+        type=_seconds("--sync-limit", 0),
+        default=90.0,
+        metavar="S",
+        help="longest wait of a synchronous submission (default 90)",
+    )
+    add("--no-history", action="store_true", help="the history answers 404")
+    add("--history-inputs", action="store_true", help="history items carry the task's inputs")
+    add("--forget-deleted", action="store_true", help="deleted tasks answer 404, not 'deleted'")
+
+    add = parser.add_argument_group("state and record").add_argument
+    add(
+        "--state",
+        type=Path,
+        metavar="DIR",
+        help="keep tasks, uploads, clips and bill here; servers may share it"
+        " (default: a temporary folder, removed at the end)",
+    )
+    add("--record", type=Path, metavar="FILE", help="write bill and violations here at the end")
+    add(
+        "--exit-on-stdin-close",
+        action="store_true",
+        help="end with standard input, so as not to outlive the program at its other end",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Serve until SIGINT, SIGTERM or, if asked for, the end of standard input.
+
+    Raises:
+        FfmpegMissing: nothing to draw clips with.
+        ConfigurationError: a port is not free.
+        StorageError, CannotWrite: the state folder or the record file will not do.
+    """
+    from pipeline.sandbox.server import SandboxServer  # noqa: PLC0415 - slow to import
+
+    server = SandboxServer(_options(args))
+    asyncio.run(_serve(server, watch_stdin=args.exit_on_stdin_close))
+    return ExitCode.DONE
+
+
+def _options(args: argparse.Namespace) -> SandboxOptions:
+    from pipeline.media.ffmpeg import find_ffmpeg  # noqa: PLC0415 - as above
+    from pipeline.sandbox.options import OverLimit, SandboxOptions  # noqa: PLC0415
+    from pipeline.sandbox.renders import animatic_renderer  # noqa: PLC0415
+
+    render, version = animatic_renderer(find_ffmpeg(os.environ))
+    return SandboxOptions(
+        render=render,
+        render_version=version,
+        port=args.port,
+        files_port=args.files_port,
+        key=args.key,
+        level=args.level,
+        rpm=args.rpm,
+        max_tasks=args.max_tasks,
+        rate_window_s=args.rate_window,
+        over_limit=OverLimit(args.over_limit),
+        retry_after_s=args.retry_after,
+        latency_s=args.latency,
+        seed=args.seed,
+        min_poll_s=args.min_poll,
+        balance_usd=args.balance,
+        insufficient_credit_status=int(args.insufficient_credit_status),
+        history=not args.no_history,
+        history_inputs=args.history_inputs,
+        forget_deleted=args.forget_deleted,
+        sync_limit_s=args.sync_limit,
+        state=args.state,
+        record=args.record,
+    )
+
+
+async def _serve(server: SandboxServer, *, watch_stdin: bool) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.stop)
+    if watch_stdin:
+        threading.Thread(target=_stop_at_end_of_stdin, args=(server,), daemon=True).start()
+
+    def announce() -> None:
+        line = {"base_url": server.base_url, "files_url": server.files_url, "key": server.key}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+    await server.run(announce)
+
+
+def _stop_at_end_of_stdin(server: SandboxServer) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    server.stop()
+
+
+def _whole(name: str, least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most:
+            return int(text)
+        raise UsageError(f"{name} {text!r} is not a whole number from {least} to {most}")
+
+    return read
+
+
+def _seconds(name: str, least: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = _float(text)
+        if value is not None and least <= value <= _MAX_SECONDS:
+            return value
+        raise UsageError(f"{name} {text!r} is not a number of seconds from {least:g}")
+
+    return read
+
+
+def _one_of(name: str, words: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text in words:
+            return text
+        raise UsageError(f"{name} {text!r} is not one of {', '.join(words)}")
+
+    return read
+
+
+def _span(text: str) -> tuple[float, float]:
+    first, colon, second = text.partition(":")
+    shortest, longest = _float(first), _float(second if colon else first)
+    if shortest is None or longest is None or not 0 <= shortest <= longest <= _MAX_SECONDS:
+        raise UsageError(
+            f"--latency {text!r} is not a range of seconds", hint="write it as 1:3, or 2 for 2:2"
+        )
+    return shortest, longest
+
+
+def _dollars(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or not 0 <= amount <= 1_000_000_000:
+        raise UsageError(f"--balance {text!r} is not an amount in dollars", hint="such as 12.50")
+    return amount
+
+
+def _key(text: str) -> str:
+    if not text or not text.isascii() or not text.isprintable() or text != text.strip():
+        raise UsageError("--key must be printable ASCII text without blanks around it")
+    return text
+
+
+def _float(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,248 @@
+"""The second port: what an object store and a CDN are to the real service.
+
+Takes the PUT of an upload ticket, serves uploads and finished clips. The API key has no business
+here: a request that carries an Authorization header is refused and recorded as a leak.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import mimetypes
+import re
+import secrets
+from collections.abc import AsyncIterable
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from pipeline.sandbox.account import ImageFile
+from pipeline.sandbox.answers import NS_PER_S, Refusal, is_integer
+from pipeline.sandbox.options import SandboxOptions
+from pipeline.sandbox.renders import RenderQueue
+from pipeline.sandbox.store import Store, Upload, ViolationKind
+
+# The guard of the official clients' ticket flow.
+MAX_UPLOAD_BYTES = 200 * 1024 * 1024
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+# First bytes of what counts as an image.
+# Source: https://wavespeed.ai/docs/upload-files (list of image types)
+_SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), ".png"),
+    (re.compile(rb"\xff\xd8\xff"), ".jpg"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), ".webp"),
+    (re.compile(rb"GIF8"), ".gif"),
+    (re.compile(rb"BM"), ".bmp"),
+    (re.compile(rb"II\*\x00|MM\x00\*"), ".tiff"),
+)
+
+
+class Files:
+    """Uploads and outputs of one server, and the application that serves them."""
+
+    def __init__(
+        self, *, store: Store, options: SandboxOptions, renders: RenderQueue, state: Path, port: int
+    ) -> None:
+        self._store = store
+        self._options = options
+        self._renders = renders
+        self._folder = state / "uploads"
+        self._folder.mkdir(exist_ok=True)
+        self._port = port
+
+    def app(self) -> Starlette:
+        """The application of the files port."""
+        return Starlette(
+            routes=[
+                Route("/uploads/{id}/{filename}", self._put, methods=["PUT"]),
+                Route("/uploads/{id}/{filename}", self._get_upload, methods=["GET"]),
+                Route("/outputs/{id}/clip.mp4", self._get_output, methods=["GET"]),
+            ],
+            exception_handlers={Refusal: _plain_refusal, ClientDisconnect: _gone},
+        )
+
+    def url(self, request: Request, path: str) -> str:
+        """Address on this port, under the host name by which the client knows the API."""
+        return f"http://{request.url.hostname or '127.0.0.1'}:{self._port}{path}"
+
+    def make_ticket(self, filename: object, size: object, content_type: object) -> Upload:
+        """A new upload ticket, already remembered.
+
+        Raises:
+            Refusal: 400 or 413; the message names the field.
+        """
+        if not isinstance(filename, str) or not filename.strip():
+            raise Refusal(400, "filename is required and must be a non-empty string")
+        if not is_integer(size) or size < 1:
+            raise Refusal(400, "size is required and must be a positive integer")
+        if size > MAX_UPLOAD_BYTES:
+            raise Refusal(413, f"file too large: at most {MAX_UPLOAD_BYTES} bytes")
+        if content_type is not None and not isinstance(content_type, str):
+            raise Refusal(400, "content_type must be a string")
+        now_ns = self._options.clock()
+        name = _safe_name(filename)
+        upload = Upload(
+            id=secrets.token_hex(12),
+            filename=name,
+            content_type=content_type or _guess_type(name),
+            size_bytes=size,
+            signature=secrets.token_hex(16),
+            created_ns=now_ns,
+            expires_ns=now_ns + round(self._options.ticket_life_s * NS_PER_S),
+        )
+        self._store.add_upload(upload)
+        return upload
+
+    async def receive(self, filename: str, content_type: str, data: bytes) -> Upload:
+        """Keep a file that came through the API itself.
+
+        Raises:
+            Refusal: 400, it is empty; 413, it is too large.
+        """
+        ticket = self.make_ticket(filename, len(data), content_type or None)
+        await self._fill(ticket, _chunks(data))
+        return ticket
+
+    def image(self, url: str) -> ImageFile | None:
+        """The stored image behind an address of a files port; None where there is none.
+
+        The port is not compared: it may have changed since the upload, with the server.
+        """
+        parts = urlsplit(url)
+        pieces = parts.path.split("/")
+        if parts.hostname not in _LOOPBACK or len(pieces) != 4 or pieces[1] != "uploads":
+            return None
+        upload = self._store.upload(pieces[2], now_ns=self._options.clock())
+        if upload is None or upload.file is None or upload.sha256 is None:
+            return None
+        return ImageFile(file=upload.file, sha256=upload.sha256) if "." in upload.file else None
+
+    async def _put(self, request: Request) -> Response:
+        self._refuse_key(request)
+        self._store.count("upload_put")
+        ticket = self._find(request)
+        if not hmac.compare_digest(
+            request.query_params.get("sig", "").encode(), ticket.signature.encode()
+        ):
+            raise Refusal(403, "signature does not match")
+        if self._options.clock() >= ticket.expires_ns:
+            raise Refusal(403, "upload ticket has expired")
+        if ticket.file is not None:
+            raise Refusal(412, "an object is already here (If-None-Match: *)")
+        for name, wanted in ticket_headers(ticket).items():
+            if request.headers.get(name) != wanted:
+                raise Refusal(403, f"header {name} must be exactly {wanted!r}")
+        length = request.headers.get("content-length")
+        if length is None:
+            raise Refusal(411, "Content-Length is required")
+        if length != str(ticket.size_bytes):
+            raise Refusal(400, f"size is {length} bytes, the ticket says {ticket.size_bytes}")
+        await self._fill(ticket, request.stream())
+        return Response()
+
+    async def _get_upload(self, request: Request) -> Response:
+        self._refuse_key(request)
+        self._store.count("upload_get")
+        upload = self._find(request)
+        if upload.file is None:
+            raise Refusal(404, "no such object")
+        return FileResponse(self._folder / upload.file, media_type=upload.content_type)
+
+    async def _get_output(self, request: Request) -> Response:
+        self._refuse_key(request)
+        self._store.count("output_get")
+        task = self._store.task(request.path_params["id"], now_ns=self._options.clock())
+        if task is None or task.status != "completed":
+            raise Refusal(404, "no such object")
+        clip = self._renders.output(task.id)
+        if not clip.exists():
+            raise Refusal(404, "no such object")
+        if request.method == "GET" and "range" not in request.headers:
+            self._store.note_download(task.id)
+        return FileResponse(clip, media_type="video/mp4")
+
+    def _find(self, request: Request) -> Upload:
+        upload = self._store.upload(request.path_params["id"], now_ns=self._options.clock())
+        if upload is None or upload.filename != request.path_params["filename"]:
+            raise Refusal(404, "no such object")
+        return upload
+
+    def _refuse_key(self, request: Request) -> None:
+        if "authorization" in request.headers:
+            self._store.note_violation(
+                ViolationKind.KEY_LEAK,
+                at_ns=self._options.clock(),
+                method=request.method,
+                path=request.url.path,
+            )
+            raise Refusal(400, "Authorization is not wanted here: the key leaves the API host")
+
+    async def _fill(self, ticket: Upload, chunks: AsyncIterable[bytes]) -> None:
+        """Store the bytes by content, whole or not at all."""
+        part = self._folder / f"{ticket.id}.{secrets.token_hex(4)}.part"
+        digest, size, head = hashlib.sha256(), 0, b""
+        try:
+            with part.open("wb") as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    digest.update(chunk)
+                    head = (head + chunk)[:16]
+                    file.write(chunk)
+            if size != ticket.size_bytes:
+                raise Refusal(400, f"got {size} bytes, the ticket says {ticket.size_bytes}")
+            name = digest.hexdigest() + _image_suffix(head)
+            part.replace(self._folder / name)
+        finally:
+            part.unlink(missing_ok=True)
+        if not self._store.fill_upload(ticket.id, file=name, sha256=digest.hexdigest()):
+            raise Refusal(412, "an object is already here (If-None-Match: *)")
+
+
+def ticket_headers(ticket: Upload) -> dict[str, str]:
+    """The headers that the PUT must carry exactly."""
+    return {"Content-Type": ticket.content_type, "If-None-Match": "*"}
+
+
+def upload_path(upload: Upload) -> str:
+    """Path of an upload on the files port."""
+    return f"/uploads/{upload.id}/{quote(upload.filename)}"
+
+
+def media_kind(content_type: str) -> str:
+    """``image``, ``video``, ``audio``, else ``file``."""
+    kind = content_type.partition("/")[0]
+    return kind if kind in {"image", "video", "audio"} else "file"
+
+
+def _image_suffix(head: bytes) -> str:
+    """File name suffix by content; empty for what is no image."""
+    return next((suffix for pattern, suffix in _SIGNATURES if pattern.match(head)), "")
+
+
+def _safe_name(filename: str) -> str:
+    base = filename.replace("\\", "/").rpartition("/")[2]
+    return _UNSAFE.sub("-", base).strip(".-")[-100:] or "file"
+
+
+def _guess_type(filename: str) -> str:
+    return mimetypes.guess_type(filename)[0] or "application/octet-stream"
+
+
+async def _chunks(data: bytes) -> AsyncIterable[bytes]:
+    yield data
+
+
+async def _plain_refusal(_request: Request, exc: Exception) -> Response:
+    if not isinstance(exc, Refusal):
+        raise exc
+    return PlainTextResponse(f"{exc.message}\n", status_code=exc.status)
+
+
+async def _gone(_request: Request, _exc: Exception) -> Response:
+    return Response(status_code=400)
