@@ -362,7 +362,8 @@ def test_an_image_changed_between_two_readings_is_another_reference(
 
 
 def test_names_behind_a_syntax_error_are_not_called_missing(manifest: Write) -> None:
-    text = GOOD.replace("a.png", "cap") + "\tx: 1\nreferences: {cap: a.png}\n"
+    second = "  - {id: two, images: [cap], prompt: p}\n"
+    text = GOOD.replace("a.png", "cap") + second + "\tx: 1\nreferences: {cap: a.png}\n"
     [problem] = read_manifest(manifest(text)).problems
     assert problem.message == "tab at column 1"
 
