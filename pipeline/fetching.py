@@ -7,7 +7,6 @@ of these is taken up from there.
 
 from __future__ import annotations
 
-import random
 from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -51,8 +50,7 @@ class Fetcher:
         self._services = services
         self._halt = halt
         self._asked_at: dict[str, float] = {}
-        # Spreads polls; nothing secret hangs on it.
-        self._random = random.Random()  # noqa: S311
+        self._random = services.random
 
     async def follow(self, production: Production, attempt: Attempt) -> None:
         """Wait for a task that has an id, then download, check and file its clip.

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any, Protocol
 
 import anyio
@@ -65,6 +66,8 @@ class Services:
     settings: Settings
     reporter: Reporter
     clock: Clock = field(default_factory=Clock)
+    # Spreads polls and retries, so that a run can be replayed; nothing secret hangs on it.
+    random: Random = field(default_factory=Random)
 
     def say(self, production: Production, name: str, phase: str, detail: str = "") -> None:
         """Report where a take is."""

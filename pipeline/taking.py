@@ -7,7 +7,6 @@ lost is looked up in the provider's history, never repeated.
 
 from __future__ import annotations
 
-import random
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -52,8 +51,7 @@ class TakeMaker:
         self._fetcher = Fetcher(services, halt)
         self._uploads: dict[str, anyio.Lock] = {}
         self._productions: list[Production] = []
-        # Spreads retries; nothing secret hangs on it.
-        self._random = random.Random()  # noqa: S311
+        self._random = services.random
 
     def work_on(self, productions: Iterable[Production]) -> None:
         """Name the storyboards whose tasks and doubts count when a doubt is settled."""

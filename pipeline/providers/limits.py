@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from random import Random
 from typing import Any, TypeVar
 
 import anyio
@@ -109,12 +109,16 @@ class Retrying:
     """
 
     def __init__(
-        self, inner: Provider, *, sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+        self,
+        inner: Provider,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        random: Random | None = None,
     ) -> None:
         self._inner = inner
         self._sleep = sleep
         # Jitter only; nothing secret hangs on it.
-        self._random = random.Random()  # noqa: S311
+        self._random = random or Random()  # noqa: S311
 
     @property
     def capabilities(self) -> Capabilities:
