@@ -11,14 +11,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sandbox_support import CopyingRenderer, FakeClock, clip_bytes, customer_of, sandbox
+from sandbox_support import CopyingRenderer, FakeClock, clip_bytes, sandbox
 
 from pipeline.commands.sandbox import add_arguments
 from pipeline.errors import CannotWrite, ConfigurationError, StorageError, UsageError
@@ -228,7 +228,7 @@ sys.exit(main(parser.parse_args()))
 
 @contextmanager
 def _process(*words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """The command in a process of its own, listening; killed at the end if it still runs."""
+    """The command in a process of its own, listening; told to end, and killed if it does not."""
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", _PROGRAM, *words],
@@ -243,6 +243,9 @@ def _process(*words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str
             assert process.stdout is not None
             yield process, json.loads(process.stdout.readline())
         finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
             process.kill()
 
 
@@ -294,9 +297,22 @@ def test_helper_passes_the_servers_own_error_on() -> None:
         raise RuntimeError("no clock")
 
     options = SandboxOptions(render=CopyingRenderer(), clock=broken)
-    with (
-        pytest.raises(RuntimeError, match="no clock"),
-        running_sandbox(options) as server,
-        customer_of(server) as customer,
-    ):
-        assert customer.get("/balance").status_code == 500
+    with pytest.raises(RuntimeError, match="no clock"), running_sandbox(options):
+        pass
+
+
+def test_fault_of_the_sandbox_itself_is_a_flat_500_and_it_goes_on() -> None:
+    clock, broken = FakeClock(), threading.Event()
+
+    def sometimes() -> int:
+        if broken.is_set():
+            raise RuntimeError("no clock")
+        return clock()
+
+    with sandbox(clock=sometimes) as customer:
+        broken.set()
+        fault = customer.get("/balance")
+        broken.clear()
+        assert customer.get("/balance").status_code == 200
+    assert fault.status_code == 500
+    assert set(fault.json()) == {"code", "message"}
