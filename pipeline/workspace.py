@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.errors import CannotWrite, ConfigurationError
-from pipeline.journal import JOURNAL_NAME, LOCK_NAME, locked, read_events
+from pipeline.journal import JOURNAL_NAME, LOCK_NAME, Journal, locked, read_events
 from pipeline.ledger import EventKind
 from pipeline.settings import Settings
 
@@ -44,6 +44,9 @@ def make_room_for_paid_work(folder: Path) -> Path | None:
     """
     if _SANDBOX not in _providers(folder):
         return None
+    with Journal(folder):
+        # What a run that died left in the write-ahead log comes into the file that is moved.
+        pass
     with locked(folder):
         # Asked again: another paid run may have moved it meanwhile.
         return _move_animatic(folder) if _SANDBOX in _providers(folder) else None
