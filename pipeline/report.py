@@ -227,6 +227,7 @@ class Progress:
     def __init__(self, messages: Messages, *, takes: int, films: int, bar: bool) -> None:
         self._messages = messages
         self._many = films > 1
+        self._steps = takes + films
         self._phases: dict[str, str] = {}
         self._film_shown: dict[str, int] = {}
         self._bar: tqdm[Any] | None = None
@@ -234,7 +235,7 @@ class Progress:
             from tqdm import tqdm  # noqa: PLC0415 - 50 ms that only a terminal needs
 
             self._bar = tqdm(
-                total=takes + films,
+                total=self._steps,
                 unit="step",
                 file=sys.stderr,
                 leave=False,
@@ -248,9 +249,7 @@ class Progress:
         before = self._phases.get(name)
         self._phases[name] = phase
         if self._bar is not None:
-            if phase == "ready" and before != "ready":
-                self._bar.update(1)
-            self._refresh()
+            self._refresh(self._bar)
         elif phase != before:
             text = f"{name}: {phase}"
             self._messages.say(f"{text} {clean(detail, limit=200)}" if detail else text)
@@ -264,8 +263,7 @@ class Progress:
         self._film_shown[storyboard] = percent
         if self._bar is not None:
             self._phases[f"film {storyboard}"] = f"joining {percent} %"
-            self._bar.update((percent - before) / 100)
-            self._refresh()
+            self._refresh(self._bar)
         elif percent == 100:
             self._messages.say(f"{storyboard}: clips joined")
 
@@ -290,11 +288,14 @@ class Progress:
             self._bar.close()
             self._bar = None
 
-    def _refresh(self) -> None:
+    def _refresh(self, bar: tqdm[Any]) -> None:
+        # Counted anew each time: a hundred hundredths added up are a little more than one, and a
+        # take that no shot asks for was not counted on; tqdm complains of both on the screen.
+        ready = sum(phase == "ready" for phase in self._phases.values())
+        bar.n = min(ready + sum(self._film_shown.values()) / 100, self._steps)
         counts: dict[str, int] = {}
         for phase in self._phases.values():
             if phase != "ready":
                 counts[phase] = counts.get(phase, 0) + 1
         words = [f"{count} {phase}" if count > 1 else phase for phase, count in counts.items()]
-        if self._bar is not None:
-            self._bar.set_postfix_str(", ".join(words)[:50], refresh=True)
+        bar.set_postfix_str(", ".join(words)[:50], refresh=True)
