@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import math
 import os
@@ -168,7 +167,9 @@ def main(args: argparse.Namespace) -> int:
         ConfigurationError: a port is not free.
         StorageError, CannotWrite: the state folder or the record file will not do.
     """
-    from pipeline.sandbox.server import SandboxServer  # noqa: PLC0415 - slow to import
+    import asyncio  # noqa: PLC0415 - this and the next are slow to import
+
+    from pipeline.sandbox.server import SandboxServer  # noqa: PLC0415
 
     server = SandboxServer(_options(args))
     asyncio.run(_serve(server, watch_stdin=args.exit_on_stdin_close))
@@ -208,6 +209,8 @@ def _options(args: argparse.Namespace) -> SandboxOptions:
 
 
 async def _serve(server: SandboxServer, *, watch_stdin: bool) -> None:
+    import asyncio  # noqa: PLC0415 - slow to import, and loaded by now
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
