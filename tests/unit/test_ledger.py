@@ -129,6 +129,20 @@ def test_every_state_belongs_to_one_class_or_is_done() -> None:
     assert set(WAY_TO) == set(State)
 
 
+def test_refund_is_told_beside_what_was_spent_and_changes_nothing_else() -> None:
+    events = [*events_to(State.FAILED, price_usd="0.50"), event(Kind.REFUNDED, usd="0.404")]
+    before, after = fold(events[:-1]), fold(events)
+    assert (after.spent_usd, after.refunded_usd) == (Decimal("0.50"), Decimal("0.404"))
+    assert before.refunded_usd == 0
+    (attempt,) = after.attempts
+    assert (attempt.state, attempt.reason) == (State.FAILED, before.attempts[0].reason)
+
+
+def test_refund_that_is_written_down_twice_counts_once() -> None:
+    refund = event(Kind.REFUNDED, usd="0.30")
+    assert fold([*events_to(State.FAILED), refund, refund]).refunded_usd == Decimal("0.30")
+
+
 def test_sums_over_many_attempts_are_exact() -> None:
     attempts = [
         make_attempt(state=state, attempt_id=f"{state}{n}", price_usd="0.1")
