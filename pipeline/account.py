@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,6 +35,9 @@ CREATE TABLE IF NOT EXISTS uploads (
     content TEXT PRIMARY KEY, url TEXT NOT NULL, at REAL NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS tasks (task TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS spending (
+    attempt TEXT PRIMARY KEY, day TEXT NOT NULL, usd TEXT NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS latencies (
     class TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL
 ) STRICT;
@@ -191,6 +196,30 @@ class AccountStore:
                 (max(not_before, now + retry_after_s), allowed, now),
             )
 
+    def spent_today_usd(self) -> Decimal:
+        """Dollars reserved or spent by every run of this account since midnight UTC."""
+        with self._guard:
+            return self._spent_usd(self._today())
+
+    def reserve(self, attempt_id: str, price_usd: Decimal, cap_usd: Decimal | None) -> bool:
+        """Count a submission's price towards the day, unless that would pass the cap."""
+        with self._guard, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            today = self._today()
+            if cap_usd is not None and self._spent_usd(today) + price_usd > cap_usd:
+                return False
+            self._db.execute("DELETE FROM spending WHERE day < ?", (today,))
+            self._db.execute(
+                "INSERT OR REPLACE INTO spending VALUES (?, ?, ?)",
+                (attempt_id, today, str(price_usd)),
+            )
+            return True
+
+    def release(self, attempt_id: str) -> None:
+        """A reserved submission bought nothing."""
+        with self._guard, self._db:
+            self._db.execute("DELETE FROM spending WHERE attempt = ?", (attempt_id,))
+
     def knows_task(self, task_id: str) -> bool:
         """Whether any run of this account started or follows that task."""
         with self._transaction("BEGIN"):
@@ -272,6 +301,13 @@ class AccountStore:
             " WHERE changed_at > ?1",
             (now,),
         )
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self._now(), UTC).date().isoformat()
+
+    def _spent_usd(self, day: str) -> Decimal:
+        rows = self._db.execute("SELECT usd FROM spending WHERE day = ?", (day,)).fetchall()
+        return sum((Decimal(usd) for (usd,) in rows), Decimal(0))
 
     def _forget_old(self, now: float, window_s: float) -> None:
         self._db.execute(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import anyio
 from pipeline.account import AccountStore
 from pipeline.capabilities import CAPABILITIES
 from pipeline.download import Downloader
-from pipeline.errors import ExitCode, ProviderError
+from pipeline.errors import ExitCode, OverBudget, ProviderError
 from pipeline.media.conform import conform
 from pipeline.media.verify import verify_clip
 from pipeline.pricing import dollars
@@ -104,6 +105,7 @@ async def run_session(
             settings=settings,
             reporter=reporter,
         )
+        _check_day_cap(services, productions)
         await check_quotes(services, productions)
         async with anyio.create_task_group() as group:
             group.start_soon(_heed_signals, halt, heard, reporter, group.cancel_scope)
@@ -112,6 +114,23 @@ async def run_session(
                 await _name_orphans(services, began)
             group.cancel_scope.cancel()
     return heard[-1] if heard else ExitCode.DONE
+
+
+def _check_day_cap(services: Services, productions: Sequence[Production]) -> None:
+    """Refuse a plan that the day's cap would stop half-way.
+
+    Raises:
+        OverBudget: nothing has been sent.
+    """
+    cap_usd = services.settings.day_cap_usd
+    buy_usd = sum((production.plan.buy_usd for production in productions), Decimal(0))
+    spent_usd = services.account.spent_today_usd()
+    if cap_usd is not None and buy_usd and spent_usd + buy_usd > cap_usd:
+        raise OverBudget(
+            f"estimate {dollars(buy_usd)} on top of {dollars(spent_usd)} spent today is over the "
+            f"account's cap of {dollars(cap_usd)} a day; nothing sent",
+            hint="run again tomorrow (UTC), or raise STORYBOARD_DAY_CAP_USD",
+        )
 
 
 async def read_bill(provider: str, access: Access, since: datetime) -> tuple[BillingRow, ...]:

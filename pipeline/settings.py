@@ -11,6 +11,7 @@ import ipaddress
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,6 +43,7 @@ class Settings:
     settle_s: float
     task_limit_s: float
     result_hosts: tuple[str, ...]
+    day_cap_usd: Decimal | None
     state_dir: Path | None
     env: Mapping[str, str] = field(repr=False)
 
@@ -93,6 +95,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
             for host in env.get("STORYBOARD_RESULT_HOSTS", "").split(",")
             if host.strip()
         ),
+        day_cap_usd=_dollars(env, "STORYBOARD_DAY_CAP_USD"),
         state_dir=_state_dir(env),
         env=env,
     )
@@ -224,6 +227,19 @@ def _whole(env: Mapping[str, str], variable: str, low: int, high: int) -> int | 
             f"{variable} is {shown(text)}", hint=f"a whole number from {low} to {high}"
         )
     return value
+
+
+def _dollars(env: Mapping[str, str], variable: str) -> Decimal | None:
+    text = env.get(variable, "").strip()
+    if not text:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or not 0 <= amount <= 1_000_000:
+        raise ConfigurationError(f"{variable} is {shown(text)}", hint="US dollars, such as 20.00")
+    return amount
 
 
 def _seconds(

@@ -20,6 +20,7 @@ from pipeline.errors import (
     ExitCode,
     Halted,
     KeyRefused,
+    OverBudget,
     ProviderError,
     RateLimited,
     StorageError,
@@ -30,6 +31,7 @@ from pipeline.fetching import Fetcher
 from pipeline.ledger import DOUBTFUL, Attempt, AttemptState, EventKind
 from pipeline.model import FileReference, Reference
 from pipeline.planning import PlannedTake
+from pipeline.pricing import dollars
 from pipeline.production import Halt, Production, Services
 from pipeline.providers.base import TakeRequest
 from pipeline.settling import SubmitGate, find_task
@@ -126,6 +128,7 @@ class TakeMaker:
             if task_id is None:
                 reason = "the provider's history shows no such task"
                 await production.record(attempt.attempt_id, EventKind.ABSENT, reason=reason)
+                self._services.account.release(attempt.attempt_id)
                 self._services.limiter.answered(attempt.attempt_id, None)
                 return None
             reason = "found in the provider's history"
@@ -194,10 +197,12 @@ class TakeMaker:
         if self._halt.is_set:
             limiter.not_sent(attempt_id)
             raise Halted(self._halt.reason)
+        self._reserve(planned, attempt_id)
         try:
             await self._record_intent(production, planned, request, attempt_id)
         except StorageError:
             limiter.not_sent(attempt_id)
+            self._services.account.release(attempt_id)
             raise
         self._services.say(production, planned.slate, "submitting")
         try:
@@ -206,6 +211,7 @@ class TakeMaker:
             await production.record(attempt_id, EventKind.DOUBT, reason=exc.message)
             raise
         except (ProviderError, ConfigurationError) as exc:
+            self._services.account.release(attempt_id)
             if isinstance(exc, Unavailable):
                 limiter.not_sent(attempt_id)
             else:
@@ -220,6 +226,23 @@ class TakeMaker:
         limiter.answered(attempt_id, task_id)
         self._services.say(production, planned.slate, "submitted", f"task {task_id}")
         return production.attempt(attempt_id)
+
+    def _reserve(self, planned: PlannedTake, attempt_id: str) -> None:
+        """Count the price towards the account's day, together with every other process.
+
+        Raises:
+            OverBudget: the day's cap would be passed; submissions stop.
+        """
+        cap_usd = self._services.settings.day_cap_usd
+        if self._services.account.reserve(attempt_id, planned.price_usd, cap_usd):
+            return
+        self._services.limiter.not_sent(attempt_id)
+        exc = OverBudget(
+            f"{dollars(planned.price_usd)} more would pass the account's cap for today; not sent",
+            hint="run again tomorrow (UTC), or raise STORYBOARD_DAY_CAP_USD",
+        )
+        self._halt.set(str(exc), exc.exit_code)
+        raise exc
 
     async def _record_intent(
         self, production: Production, planned: PlannedTake, request: TakeRequest, attempt_id: str

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import MappingProxyType
 
+import httpx
 import pytest
 from studio import Studio, paid_sandbox
 
 from pipeline.media.probe import probe
+from pipeline.sandbox import bill
+from pipeline.sandbox.bill import PriceRule
 
+MODEL = "x-ai/grok-imagine-video/reference-to-video"
 PAID = ("--provider", "wavespeed", "--yes", "--max-cost", "100")
 
 
@@ -96,6 +101,46 @@ def test_budget_of_the_manifest_counts_what_was_spent_before(
         assert studio.run("run", "--provider", "wavespeed", "--retake", "shot1", manifest) == 4
         assert server.record()["bill"]["total_usd"] == "0.60"
     assert "on top of $0.60" in studio.stderr
+
+
+def test_day_cap_counts_every_storyboard_of_the_account(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = studio.write("first", 2), studio.write("second", 2)
+    monkeypatch.setenv("STORYBOARD_DAY_CAP_USD", "1.00")
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, first) == 0
+        assert studio.run("run", *PAID, second) == 4
+        assert server.record()["bill"]["total_usd"] == "0.60"
+    assert "$0.60 spent today" in studio.stderr
+
+
+def test_quote_that_differs_from_the_price_list_stops_before_the_first_submission(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 2)
+    dearer = MappingProxyType({MODEL: PriceRule(micro_usd_per_s=51_000, base_duration_s=6)})
+    monkeypatch.setattr(bill, "PRICES", dearer)
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 4
+        assert set(server.record()["counters"]) == {"price"}
+    assert "$0.306" in studio.stderr
+
+
+def test_reconcile_names_a_charge_that_no_journal_knows(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 1)
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 0
+        assert studio.run("reconcile", "--provider", "wavespeed", manifest) == 0
+        order = {"prompt": "a stranger", "images": [f"{server.files_url}/none.png"]}
+        headers = {"Authorization": "Bearer test-key"}
+        url = f"{server.base_url}/api/v3/{MODEL}"
+        stranger = httpx.post(url, json=order, headers=headers, trust_env=False).json()
+        assert studio.run("reconcile", "--provider", "wavespeed", manifest) == 1
+    assert stranger["data"]["id"] in studio.stdout
+    assert "orphan" in studio.stdout
 
 
 def test_paid_provider_without_terminal_and_cap_sends_nothing(
