@@ -316,7 +316,10 @@ class WaveSpeedApi:
         return Response(status_code=400)
 
     async def _broken(self, _request: Request, _exc: Exception) -> Response:
-        return refused(Refusal(500, "the sandbox failed; its standard error says why"))
+        # uvicorn drops the connection after a fault; unannounced, that would cost the client its
+        # next request.
+        message = "the sandbox failed; its standard error says why"
+        return refused(Refusal(500, message, headers={"Connection": "close"}))
 
 
 def _access_key_id(request: Request) -> str:
