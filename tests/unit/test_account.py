@@ -371,6 +371,18 @@ def test_several_429_in_one_pause_halve_the_rate_once(store: AccountStore, clock
     assert 25 <= free_starts(store, clock) <= 27
 
 
+def test_wait_after_a_429_is_until_the_halved_rate_allows_another(
+    store: AccountStore, clock: Clock
+) -> None:
+    four = replace(TWO_IN_TEN, starts=4)
+    for name in "abcd":
+        assert start(store, name, four) == 0
+        clock.forward(1)
+    store.slow_down(0, four)
+    # Started at 0, 1, 2 and 3; two may be in the window, so at 12 the third has left it.
+    assert start(store, "e", four) == pytest.approx(8)
+
+
 def test_rate_never_falls_below_one(store: AccountStore, clock: Clock) -> None:
     for _ in range(20):
         store.slow_down(0, TWO_IN_TEN)

@@ -110,6 +110,24 @@ def test_run_at_work_on_the_animatic_is_not_robbed_of_it(tmp_path: Path) -> None
     assert sorted(tmp_path.rglob("*.mp4")) == before
 
 
+def test_no_run_can_begin_while_the_animatic_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(tmp_path, "sandbox")
+    rename = Path.rename
+    refused = []
+
+    def look(path: Path, target: Path) -> Path:
+        with pytest.raises(Locked), Journal(tmp_path):
+            pass
+        refused.append(path.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", look)
+    make_room_for_paid_work(tmp_path)
+    assert len(refused) == 4
+
+
 def test_move_that_was_cut_short_is_taken_up_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
