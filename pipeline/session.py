@@ -21,7 +21,7 @@ import anyio
 from pipeline.account import AccountStore
 from pipeline.capabilities import CAPABILITIES
 from pipeline.download import Downloader
-from pipeline.errors import ExitCode, OverBudget, ProviderError
+from pipeline.errors import ConfigurationError, ExitCode, OverBudget, ProviderError
 from pipeline.media.conform import conform
 from pipeline.media.verify import verify_clip
 from pipeline.pricing import dollars
@@ -144,7 +144,7 @@ async def _name_orphans(services: Services, since: datetime) -> None:
     """Say which charges of the run's time no journal of this account knows."""
     try:
         rows = await services.provider.billings(since)
-    except ProviderError:
+    except (ProviderError, ConfigurationError):
         # Free and only a courtesy here; `storyboard reconcile` says why it cannot be had.
         return
     for row in rows:
