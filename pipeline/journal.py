@@ -167,8 +167,13 @@ class _Trace:
 def _trace(path: Path) -> _Trace | None:
     try:
         stat = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as exc:
+        raise StorageError(
+            f"the journal {path} cannot be read: {exc.strerror or exc}",
+            hint="check its permissions",
+        ) from exc
     has_log = path.with_name(f"{path.name}-wal").exists()
     return _Trace(stat.st_size, stat.st_mtime_ns, has_log)
 

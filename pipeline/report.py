@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.errors import ExitCode
-from pipeline.ledger import Ledger
+from pipeline.ledger import Attempt, Ledger
 from pipeline.model import Storyboard
 from pipeline.planning import Action, Plan
 from pipeline.pricing import Estimate, dollars
@@ -112,6 +112,12 @@ def heading(storyboard: Storyboard) -> str:
     return title if title == storyboard.name else f"{title} ({storyboard.name})"
 
 
+def _place(attempt: Attempt, plan: Plan) -> str:
+    """Whether a take still shows what the manifest asks for."""
+    current = {take.attempt.attempt_id for take in plan.takes if take.attempt is not None}
+    return "" if attempt.attempt_id in current else "of an earlier version"
+
+
 def duration_text(seconds: float) -> str:
     """A length as people write it: ``30.0 s``, from a minute on ``1:05.0``."""
     # Rounded first, or 119.96 s would read 1:60.0.
@@ -155,7 +161,7 @@ def status_text(outcome: Outcome, provider: str) -> str:
             attempt.state.value,
             dollars(attempt.price_usd),
             attempt.task_id or "-",
-            clean(attempt.reason, limit=300),
+            clean(attempt.reason, limit=300) or _place(attempt, outcome.plan),
         )
         for attempt in ledger.attempts
     ]

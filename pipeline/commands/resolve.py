@@ -66,7 +66,9 @@ def main(args: argparse.Namespace) -> int:
         doubts = [a for a in ledger.attempts if a.shot_id == args.shot and a.state in DOUBTFUL]
         if not doubts:
             shot_names("SHOT", [args.shot], loaded.storyboards)
-            raise UsageError(f"shot {args.shot} has no submission in doubt")
+            raise UsageError(
+                f"shot {args.shot} has no submission in doubt", hint="see `storyboard status`"
+            )
         attempt = doubts[0]
         price = dollars(attempt.price_usd)
         if args.adopt is not None:

@@ -1,0 +1,144 @@
+"""The other commands from the outside: their words, their data, their exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from studio import Studio, paid_sandbox
+
+from pipeline.sandbox.wavespeed import WaveSpeedApi
+
+PAID = ("--provider", "wavespeed", "--yes", "--max-cost", "100")
+
+
+def test_validate_reports_every_problem_as_text_and_as_data(studio: Studio) -> None:
+    manifest = studio.write("ad", 2)
+    manifest.write_text(manifest.read_text().replace("duration: 6", "duration: 7"))
+    assert studio.run("validate", manifest) == 65
+    assert f"{manifest}:3:22: defaults.duration: " in studio.stderr
+    assert "6 or 10" in studio.stderr
+    assert studio.run("validate", "--json", manifest) == 65
+    (report,) = json.loads(studio.stdout)["manifests"]
+    assert report["ok"] is False
+    assert report["problems"][0]["line"] == 3
+    assert report["problems"][0]["path"] == "defaults.duration"
+
+
+def test_missing_manifest_is_exit_66_and_missing_image_too(studio: Studio) -> None:
+    assert studio.run("validate", "nowhere.yaml") == 66
+    manifest = studio.write("ad", 1)
+    (studio.folder / "picture1.png").unlink()
+    assert studio.run("validate", manifest) == 66
+    assert "picture1.png" in studio.stderr
+
+
+def test_estimate_prints_shots_and_total(studio: Studio) -> None:
+    short, long = studio.write("short", 2), studio.write("long", 1, duration_s=10)
+    assert studio.run("estimate", short, long) == 0
+    assert "$0.60" in studio.stdout
+    assert "$0.50" in studio.stdout
+    assert "all 2 storyboards: $1.10" in studio.stdout
+    assert studio.run("estimate", "--json", short, long) == 0
+    assert json.loads(studio.stdout)["total_usd"] == "1.10"
+
+
+def test_plan_sends_nothing_and_makes_nothing(studio: Studio) -> None:
+    manifest = studio.write("ad", 2)
+    assert studio.run("plan", manifest) == 0
+    assert studio.stdout.count(" buy   ") == 2
+    assert not (studio.folder / "out").exists()
+
+
+def test_status_and_spend_tell_what_was_bought(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 2)
+    assert studio.run("spend") == 0
+    assert "nothing was spent" in studio.stdout
+    with paid_sandbox(monkeypatch):
+        studio.run("run", *PAID, manifest)
+    assert studio.run("status", "--provider", "wavespeed", manifest) == 0
+    assert studio.stdout.count("verified") == 2
+    assert studio.run("spend", "--json") == 0
+    spent = json.loads(studio.stdout)
+    assert spent["spent_usd"] == "0.60"
+    assert spent["lines"][0]["storyboard"] == "ad"
+    assert studio.run("spend", "--csv") == 0
+    assert studio.stdout.splitlines()[1].endswith(",ad,wavespeed,2,0.60,0,0")
+
+
+def test_lost_answer_without_history_waits_for_a_person_who_names_the_task(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 2)
+    with paid_sandbox(monkeypatch, history=False) as server:
+        with monkeypatch.context() as broken:
+            # Accepted and billed, then a fault of the server's own instead of the answer.
+            broken.setattr(WaveSpeedApi, "_prediction", None)
+            assert studio.run("run", *PAID, manifest) == 3
+        doubtful = server.record()["tasks"]
+        assert "resolve" in studio.stderr
+        # A second run spends nothing while the doubt is open.
+        assert studio.run("run", *PAID, manifest) == 3
+        assert server.record()["tasks"] == doubtful
+        for number, task in enumerate(doubtful, start=1):
+            words = ("resolve", f"shot{number}", "--provider", "wavespeed", manifest)
+            assert studio.run(*words, "--adopt", task["id"]) == 0
+        assert studio.run("run", *PAID, manifest) == 0
+        assert server.record()["bill"]["total_usd"] == "0.60"
+    assert studio.film("ad").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "--max-cost", "5,00", "ad.yaml"],
+        ["run", "--max-cost", "nan", "ad.yaml"],
+        ["run", "--max-cost", "-1", "ad.yaml"],
+        ["run", "--only", "shot9", "ad.yaml"],
+        ["run", "--retake", "shott1", "ad.yaml"],
+        ["fly"],
+        [],
+        ["plan", "--nonsense", "ad.yaml"],
+        ["resolve", "shot1", "ad.yaml", "--abandon"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_command_line_is_exit_64_with_a_cure(studio: Studio, arguments: list[str]) -> None:
+    studio.write("ad", 1)
+    assert studio.run(*arguments) == 64
+    assert studio.stderr.strip().endswith(")")
+    assert "Traceback" not in studio.stderr
+
+
+def test_key_is_missing_and_nothing_is_sent(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WAVESPEED_API_KEY", raising=False)
+    manifest = studio.write("ad", 1)
+    assert studio.run("run", *PAID, manifest) == 78
+    assert "WAVESPEED_API_KEY" in studio.stderr
+    assert studio.summary("ad")["exit_code"] == 78
+
+
+def test_output_that_is_a_file_is_exit_73(studio: Studio) -> None:
+    manifest = studio.write("ad", 1)
+    Path("out").write_text("in the way")
+    assert studio.run("run", manifest) == 73
+    assert "--out" in studio.stderr
+
+
+def test_doctor_names_the_ffmpeg_and_lacks_nothing(studio: Studio) -> None:
+    assert studio.run("doctor", "--json") == 0
+    report = json.loads(studio.stdout)
+    assert report["ffmpeg_lacks"] == []
+    assert report["ffmpeg_version"]
+
+
+def test_doctor_without_ffmpeg_is_exit_69(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORYBOARD_FFMPEG", "/nonexistent/ffmpeg")
+    assert studio.run("doctor") == 69
+    assert "ffmpeg" in studio.stdout
