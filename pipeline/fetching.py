@@ -218,8 +218,14 @@ class Fetcher:
                 await services.clock.sleep(self._random.uniform(0, 2.0**attempt_number))
             except ClipRejected as exc:
                 damaged += 1
-                if last or damaged >= _VERIFY_TRIES:
+                if damaged >= _VERIFY_TRIES:
                     await self._damaged(production, attempt, part, exc)
+                if last:
+                    # Most tries failed for other reasons: the clip itself may well be whole.
+                    raise Unavailable(
+                        f"{attempt.slate} is paid but arrives damaged: {exc.message}",
+                        hint="run again later: it is fetched, not bought again",
+                    ) from exc
             else:
                 await self._file(production, attempt, part, facts)
                 return
