@@ -10,13 +10,15 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ExitCode, UsageError
+from pipeline.errors import ExitCode, FileMissing, UsageError
 
 if TYPE_CHECKING:
+    from pipeline.sandbox.faults import FaultScript
     from pipeline.sandbox.options import SandboxOptions
     from pipeline.sandbox.server import SandboxServer
 
@@ -143,6 +145,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--history-inputs", action="store_true", help="history items carry the task's inputs")
     add("--forget-deleted", action="store_true", help="deleted tasks answer 404, not 'deleted'")
 
+    add = parser.add_argument_group("faults").add_argument
+    add(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="play this fault script, YAML or JSON; docs/faults.md lists every fault",
+    )
+    add(
+        "--client-pid-file",
+        type=Path,
+        metavar="FILE",
+        help="holds the process id of the client that the script's kill_client kills",
+    )
+
     add = parser.add_argument_group("state and record").add_argument
     add(
         "--state",
@@ -163,6 +179,7 @@ def main(args: argparse.Namespace) -> int:
     """Serve until SIGINT, SIGTERM or, if asked for, the end of standard input.
 
     Raises:
+        UsageError, FileMissing: the fault script cannot be read, or makes no sense.
         FfmpegMissing: nothing to draw clips with.
         ConfigurationError: a port is not free.
         StorageError, CannotWrite: the state folder or the record file will not do.
@@ -205,7 +222,25 @@ def _options(args: argparse.Namespace) -> SandboxOptions:
         sync_limit_s=args.sync_limit,
         state=args.state,
         record=args.record,
+        faults=_faults(args.faults, args.client_pid_file),
     )
+
+
+def _faults(file: Path | None, client_pid_file: Path | None) -> FaultScript | None:
+    if file is None:
+        if client_pid_file is not None:
+            raise UsageError("--client-pid-file goes with --faults")
+        return None
+    from pipeline.sandbox.fault_text import read_faults  # noqa: PLC0415 - as above
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise FileMissing(f"cannot read the fault script {file}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise UsageError(f"{file} is not UTF-8 text") from exc
+    script = read_faults(text, source=str(file))
+    return script if client_pid_file is None else replace(script, client_pid_file=client_pid_file)
 
 
 async def _serve(server: SandboxServer, *, watch_stdin: bool) -> None:
@@ -219,6 +254,8 @@ async def _serve(server: SandboxServer, *, watch_stdin: bool) -> None:
 
     def announce() -> None:
         line = {"base_url": server.base_url, "files_url": server.files_url, "key": server.key}
+        if server.canary_url:
+            line["canary_url"] = server.canary_url
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 

@@ -24,6 +24,11 @@ MICRO = 1_000_000
 # Source: https://wavespeed.ai/docs/refund-policy , https://wavespeed.ai/docs/error-codes
 REFUNDED_CODES = frozenset({1403, 1405, 5000, 5003, 5004})
 
+# Tasks that a fault script adds to the account were bought with this key.
+STRANGERS_KEY_ID = "stranger"
+# Name of a counter: this, the endpoint, a dot, the fault.
+FAULT_COUNTER = "fault."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceRule:
@@ -71,8 +76,10 @@ def build_record(store: Store, options: SandboxOptions, *, now_ns: int) -> dict[
     ``bill``: rows and totals up to now. ``tasks``: in order of acceptance. ``violations``: see
     ``ViolationKind``. ``duplicates``: tasks that repeat an earlier one which has not failed; a
     second take is one too, so they are information and no violation. ``counters``: requests per
-    endpoint, and per endpoint and status for those refused.
+    endpoint, and per endpoint and status for those refused. ``faults``: how often each fault of
+    the script was played.
     """
+    counters = store.counters()
     limits = options.limits
     rows = store.query(
         "SELECT uuid, task_id, kind, amount_micro_usd, at_ns FROM bill WHERE at_ns <= :now"
@@ -120,6 +127,7 @@ def build_record(store: Store, options: SandboxOptions, *, now_ns: int) -> dict[
                 "ended_at": write_time(task.ends_ns) if task.is_final and task.ends_ns else None,
                 "polls": task.polls,
                 "downloads": task.downloads,
+                "stranger": task.access_key_id == STRANGERS_KEY_ID,
             }
             for task in tasks
         ],
@@ -135,8 +143,16 @@ def build_record(store: Store, options: SandboxOptions, *, now_ns: int) -> dict[
         "duplicates": [
             {"task_id": task.id, "dup_of": task.dup_of} for task in tasks if task.dup_of
         ],
-        "counters": store.counters(),
+        "counters": {name: n for name, n in counters.items() if not name.startswith(FAULT_COUNTER)},
+        "faults": [
+            _fault_count(name, n) for name, n in counters.items() if name.startswith(FAULT_COUNTER)
+        ],
     }
+
+
+def _fault_count(counter: str, n: int) -> dict[str, object]:
+    on, _, fault = counter.removeprefix(FAULT_COUNTER).partition(".")
+    return {"fault": fault, "on": on, "count": n}
 
 
 def write_record(record: Mapping[str, object], path: Path) -> None:

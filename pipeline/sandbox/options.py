@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.sandbox.animatic import AnimaticSpec
+    from pipeline.sandbox.faults import FaultScript
 
 SANDBOX_KEY = "sandbox"
 
@@ -58,7 +59,7 @@ class SandboxOptions:
     ``port``/``files_port`` 0: any free one. ``key`` None: any non-empty bearer key is good.
     ``rpm``/``max_tasks`` None: as the level says. ``latency_s`` shortest and longest time from
     start to end of a task. ``state`` None: a temporary folder, removed at the end.
-    ``clock`` gives Unix time in nanoseconds; tests replace it.
+    ``faults`` what shall go wrong. ``clock`` gives Unix time in nanoseconds; tests replace it.
     """
 
     render: Callable[[AnimaticSpec, Path], None]
@@ -85,6 +86,7 @@ class SandboxOptions:
     ticket_life_s: float = 3600.0
     state: Path | None = None
     record: Path | None = None
+    faults: FaultScript | None = None
     clock: Callable[[], int] = time.time_ns
 
     @property

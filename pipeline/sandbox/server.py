@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -20,12 +21,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.errors import CannotWrite, ConfigurationError
 from pipeline.sandbox.account import Account
+from pipeline.sandbox.answers import NS_PER_S
 from pipeline.sandbox.bill import build_record, write_record
+from pipeline.sandbox.fault_layer import FaultLayer
 from pipeline.sandbox.files import Files
+from pipeline.sandbox.meddling import Meddler
 from pipeline.sandbox.options import SANDBOX_KEY, SandboxOptions
 from pipeline.sandbox.renders import RenderQueue
 from pipeline.sandbox.store import Store
 from pipeline.sandbox.wavespeed import WaveSpeedApi
+from pipeline.sandbox.wire import WireProtocol
 
 __all__ = ["SandboxOptions", "SandboxServer", "running_sandbox"]
 
@@ -41,7 +46,8 @@ _STEP_S = 0.002
 class SandboxServer:
     """A server that has its ports from the start and answers once ``run`` runs.
 
-    ``base_url`` is what clients take as the API's address; ``files_url`` plays the CDN.
+    ``base_url`` is what clients take as the API's address; ``files_url`` plays the CDN;
+    ``canary_url``, where no client should ever go, is empty but while a fault script plays.
     """
 
     def __init__(self, options: SandboxOptions) -> None:
@@ -49,8 +55,11 @@ class SandboxServer:
 
         Raises:
             ConfigurationError: one of them is not free.
+            UsageError: the fault script cannot be played.
         """
-        self._options = options
+        if options.faults is not None:
+            options.faults.check()
+        self._options = _skewed(options)
         self._api_socket = _listen(options.port)
         try:
             self._files_socket = _listen(options.files_port)
@@ -59,6 +68,7 @@ class SandboxServer:
             raise
         self.base_url = _url(self._api_socket)
         self.files_url = _url(self._files_socket)
+        self.canary_url = ""
         self.key = SANDBOX_KEY if options.key is None else options.key
         self._server: _Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -147,11 +157,16 @@ class SandboxServer:
             api = WaveSpeedApi(
                 store=store, account=account, files=files, renders=renders, options=options
             )
+            layer = self._fault_layer(store, account)
             config = uvicorn.Config(
-                _by_port({port: files.app()}, otherwise=api.app()),
+                _by_port(
+                    {port: files.app() if layer is None else layer.around_files(files.app())},
+                    otherwise=api.app() if layer is None else layer.around_api(api.app()),
+                ),
                 lifespan="off",
                 ws="none",
-                http="h11",
+                http="h11" if layer is None else WireProtocol,
+                date_header=layer is None,
                 access_log=False,
                 log_config=None,
                 proxy_headers=False,
@@ -163,13 +178,35 @@ class SandboxServer:
             self._server = _Server(config, on_ready)
             self._server.should_exit = self._stopping
             try:
+                if layer is not None:
+                    self.canary_url = await layer.open_canary()
                 await self._server.serve(sockets=[self._api_socket, self._files_socket])
             finally:
+                if layer is not None:
+                    layer.close()
                 renders.stop()
                 self._last_record = build_record(store, options, now_ns=options.clock())
         finally:
             self._loop = None
             store.close()
+
+    def _fault_layer(self, store: Store, account: Account) -> FaultLayer | None:
+        options = self._options
+        if options.faults is None:
+            return None
+
+        async def shut_door(seconds: float) -> None:
+            if self._server is not None:
+                self._server.shut_door(self._api_socket.getsockname()[1], seconds)
+
+        return FaultLayer(
+            options.faults,
+            store=store,
+            meddler=Meddler(store, account),
+            clock=options.clock,
+            places={"api": self.base_url, "cdn": self.files_url},
+            shut_door=shut_door,
+        )
 
     def _wake(self) -> None:
         if self._server is not None:
@@ -228,6 +265,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._on_ready = on_ready
         self.wake = asyncio.Event()
+        self._reopening: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -236,6 +274,26 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self._on_ready()
+
+    def shut_door(self, port: int, seconds: float) -> None:
+        """Refuse connections to the first port for a time; requests on the wire go on."""
+        if self._reopening is not None:
+            return
+        self.servers[0].close()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, WireProtocol):
+                connection.leave_if_idle(port)
+        self._reopening = asyncio.create_task(self._open_door(port, seconds))
+
+    async def _open_door(self, port: int, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.wake.wait(), seconds)
+        if not self.wake.is_set():
+            self.servers[0] = await asyncio.get_running_loop().create_server(
+                lambda: WireProtocol(self.config, self.server_state, self.lifespan.state),
+                sock=_listen(port),
+            )
+        self._reopening = None
 
     async def main_loop(self) -> None:
         ticks = itertools.count()
@@ -267,6 +325,14 @@ def _by_port(apps: dict[int, ASGIApp], *, otherwise: ASGIApp) -> ASGIApp:
         await apps.get(scope["server"][1], otherwise)(scope, receive, send)
 
     return app
+
+
+def _skewed(options: SandboxOptions) -> SandboxOptions:
+    """The same options, on the clock that the fault script wants."""
+    if options.faults is None or not options.faults.clock_skew_s:
+        return options
+    clock, skew_ns = options.clock, round(options.faults.clock_skew_s * NS_PER_S)
+    return replace(options, clock=lambda: clock() + skew_ns)
 
 
 def _listen(port: int) -> socket.socket:

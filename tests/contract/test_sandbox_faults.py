@@ -1,0 +1,345 @@
+"""Fault scripts: each fault plays at its own moment, seen from the wire and from the bill."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from sandbox_support import MODEL, Customer, FakeClock, clip_bytes, sandbox
+
+from pipeline.errors import UsageError
+from pipeline.sandbox.faults import FaultScript, parse_faults
+from pipeline.sandbox.spoiling import HOSTILE
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What came over a connection, and how it ended: ``fin``, ``rst`` or ``open``."""
+
+    data: bytes
+    end: str
+
+    @property
+    def status(self) -> int:
+        return int(self.data.split(b" ", 2)[1]) if self.data else 0
+
+    @property
+    def head(self) -> bytes:
+        return self.data.partition(b"\r\n\r\n")[0].lower()
+
+    @property
+    def length(self) -> int:
+        """As the head tells it."""
+        return int(self.head.split(b"content-length: ")[1].split(b"\r\n")[0])
+
+    @property
+    def body(self) -> bytes:
+        return self.data.partition(b"\r\n\r\n")[2]
+
+
+def ask(url: str, *, method: str = "GET", body: object = None, wait_s: float = 5.0) -> Heard:
+    """One request over a bare socket; everything that comes until the connection ends."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    content = b"" if body is None else json.dumps(body).encode()
+    query = f"?{parts.query}" if parts.query else ""
+    key = "Authorization: Bearer any-key\r\n" if parts.path.startswith("/api/") else ""
+    head = (
+        f"{method} {parts.path}{query} HTTP/1.1\r\nHost: {parts.netloc}\r\n{key}"
+        f"Connection: close\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    data = b""
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=wait_s) as wire:
+        wire.sendall(head.encode() + content)
+        try:
+            while piece := wire.recv(65536):
+                data += piece
+        except ConnectionResetError:
+            return Heard(data, "rst")
+        except TimeoutError:
+            return Heard(data, "open")
+    return Heard(data, "fin")
+
+
+def script(*rules: dict[str, object], **settings: object) -> FaultScript:
+    return parse_faults({"faults": list(rules), **settings})
+
+
+@contextmanager
+def faulty(
+    *rules: dict[str, object], settings: dict[str, object] | None = None, **changes: Any
+) -> Iterator[Customer]:
+    """A running server that plays these rules, with a customer."""
+    with sandbox(faults=script(*rules, **settings or {}), **changes) as customer:
+        yield customer
+
+
+def submit_raw(customer: Customer, **changes: Any) -> Heard:
+    url = f"{customer.server.base_url}/api/v3/{MODEL}"
+    return ask(url, method="POST", body=customer.order(**changes))
+
+
+def billed(customer: Customer) -> tuple[int, str]:
+    """Number of tasks, and what they cost."""
+    record = customer.record()
+    return len(record["tasks"]), record["bill"]["total_usd"]
+
+
+def fired(customer: Customer) -> dict[str, int]:
+    return {f"{each['on']} {each['fault']}": each["count"] for each in customer.record()["faults"]}
+
+
+NOTHING = (0, "0.00")
+ONE = (1, "0.30")
+
+
+@pytest.mark.parametrize(
+    ("fault", "end", "bill"),
+    [
+        ("drop_before_accept", "fin", NOTHING),
+        ("drop_after_accept", "fin", ONE),
+        ("reset_before_accept", "rst", NOTHING),
+        ("reset_after_accept", "rst", ONE),
+        ("drop", "fin", NOTHING),
+        ("reset", "rst", NOTHING),
+    ],
+)
+def test_connection_ends_without_a_byte(fault: str, end: str, bill: tuple[int, str]) -> None:
+    with faulty({"on": "submit", "fault": fault, "nth": 1}) as customer:
+        heard = submit_raw(customer)
+        assert (heard.data, heard.end) == (b"", end)
+        assert billed(customer) == bill
+        assert fired(customer) == {f"submit {fault}": 1}
+        assert submit_raw(customer).status == 200
+
+
+@pytest.mark.parametrize(("accept", "bill"), [(False, NOTHING), (True, ONE)])
+@pytest.mark.parametrize("code", [400, 429, 500, 502, 503, 504, 529])
+def test_error_is_answered_whether_accepted_or_not(
+    code: int, accept: bool, bill: tuple[int, str]
+) -> None:
+    with faulty({"on": "submit", "fault": f"http_{code}", "accept": accept}) as customer:
+        answer = customer.submit(customer.order())
+        assert (answer.status_code, answer.json()["code"]) == (code, code)
+        assert "retry-after" not in answer.headers
+        assert billed(customer) == bill
+
+
+@pytest.mark.parametrize("text", ["2", "-1", "1e9", "Wed, 21 Oct 2065 07:28:00 GMT", "soon"])
+def test_retry_after_is_whatever_the_script_says(text: str) -> None:
+    with faulty({"on": "submit", "fault": "http_429", "retry_after": text}) as customer:
+        assert customer.submit(customer.order()).headers["retry-after"] == text
+
+
+def test_error_body_is_whatever_the_script_says() -> None:
+    rule = {"on": "submit", "fault": "http_500", "body": "<p>{hostile} {cdn}</p>"}
+    with faulty(rule) as customer:
+        answer = customer.submit(customer.order())
+        assert answer.text == f"<p>{HOSTILE} {customer.server.files_url}</p>"
+        assert answer.headers["content-type"] == "text/html"
+
+
+def test_refused_submission_is_no_occurrence_of_what_follows_acceptance() -> None:
+    with faulty({"on": "submit", "fault": "drop_after_accept", "nth": 2}, rpm=1) as customer:
+        order = customer.order()
+        statuses = [customer.submit(order).status_code for _ in range(3)]
+        assert statuses == [200, 429, 429]
+        assert fired(customer) == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "body"), [("no_id", None), ("malformed_json", None), ("empty_body", b"")]
+)
+def test_good_answer_is_unreadable_though_the_task_is_billed(
+    fault: str, body: bytes | None
+) -> None:
+    with faulty({"on": "submit", "fault": fault}) as customer:
+        answer = customer.submit(customer.order())
+        task_id = customer.record()["tasks"][0]["id"]
+        assert answer.status_code == 200
+        assert billed(customer) == ONE
+    if fault == "no_id":
+        assert answer.json()["data"]["status"] == "created"
+        assert task_id not in answer.text
+    else:
+        with pytest.raises(ValueError):
+            answer.json()
+        assert body is None or answer.content == body
+
+
+def test_half_response_ends_in_the_middle_of_its_announced_length() -> None:
+    with faulty({"on": "submit", "fault": "half_response"}) as customer:
+        heard = submit_raw(customer)
+        assert (heard.status, heard.end) == (200, "fin")
+        assert len(heard.body) == heard.length // 2
+        assert billed(customer) == ONE
+
+
+@pytest.mark.parametrize(("accept", "bill"), [(False, NOTHING), (True, ONE)])
+@pytest.mark.parametrize("code", [500, 401])
+def test_envelope_says_no_under_http_200(code: int, accept: bool, bill: tuple[int, str]) -> None:
+    rule = {"on": "submit", "fault": "wrong_code", "code": code, "accept": accept}
+    with faulty(rule) as customer:
+        answer = customer.submit(customer.order())
+        assert (answer.status_code, answer.json()["code"]) == (200, code)
+        assert "data" not in answer.json()
+        assert billed(customer) == bill
+
+
+@pytest.mark.parametrize(("accept", "bill"), [(False, NOTHING), (True, ONE)])
+def test_hang_says_nothing_and_ends(accept: bool, bill: tuple[int, str]) -> None:
+    rule = {"on": "submit", "fault": "hang", "seconds": 0.2, "accept": accept}
+    with faulty(rule) as customer:
+        order = customer.order()
+        url = f"{customer.server.base_url}/api/v3/{MODEL}"
+        start = time.monotonic()
+        heard = ask(url, method="POST", body=order)
+        assert (heard.data, heard.end) == (b"", "fin")
+        assert time.monotonic() - start >= 0.2
+        assert billed(customer) == bill
+
+
+def test_server_stops_at_once_although_a_request_hangs() -> None:
+    with faulty({"on": "balance", "fault": "hang", "seconds": 600}) as customer:
+        start = time.monotonic()
+        threading.Timer(0.1, customer.server.stop).start()
+        heard = ask(f"{customer.server.base_url}/api/v3/balance")
+        assert (heard.data, heard.end) == (b"", "fin")
+    assert time.monotonic() - start < 0.8
+
+
+@contextmanager
+def victim(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, object]]]:
+    """A process that stands for the client, and the settings that name it."""
+    process = subprocess.Popen(["sleep", "60"])
+    pid_file = folder / "client.pid"
+    pid_file.write_text(f"{process.pid}\n")
+    try:
+        yield process, {"client_pid_file": str(pid_file)}
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("when", "part", "bill"),
+    [
+        ("before_accept", None, NOTHING),
+        ("after_accept", None, ONE),
+        ("after_answer", 1, ONE),
+        ("mid_body", 2, ONE),
+    ],
+)
+def test_client_is_killed_at_the_exact_moment(
+    tmp_path: Path, when: str, part: int | None, bill: tuple[int, str]
+) -> None:
+    with victim(tmp_path) as (process, settings):
+        rule = {"on": "submit", "fault": "kill_client", "when": when}
+        with faulty(rule, settings=settings) as customer:
+            order = customer.order()
+            customer.get("/balance")
+            assert process.poll() is None
+            heard = submit_raw(customer, **order)
+            assert process.wait(timeout=5) == -9
+            if part is None:
+                assert heard.data == b""
+            else:
+                assert len(heard.body) == heard.length // part
+            assert billed(customer) == bill
+            assert fired(customer) == {"submit kill_client": 1}
+
+
+def test_client_is_killed_after_half_of_a_clip(tmp_path: Path) -> None:
+    with victim(tmp_path) as (process, settings):
+        rule = {"on": "download", "fault": "kill_client", "when": "mid_body", "nth": 1}
+        with faulty(rule, settings=settings) as customer:
+            url = customer.result(customer.buy())["outputs"][0]
+            heard = ask(url)
+            assert process.wait(timeout=5) == -9
+            assert heard.body == clip_bytes()[: len(clip_bytes()) // 2]
+            assert customer.record()["tasks"][0]["downloads"] == 0
+            assert ask(url).body == clip_bytes()
+            assert customer.record()["tasks"][0]["downloads"] == 1
+
+
+@pytest.mark.parametrize("content", ["", "soon", "0", "-1", "1", str(os.getpid())])
+def test_only_a_client_is_ever_killed(tmp_path: Path, content: str) -> None:
+    pid_file = tmp_path / "client.pid"
+    pid_file.write_text(content)
+    rule: dict[str, object] = {"on": "submit", "fault": "kill_client", "when": "after_answer"}
+    with faulty(rule, settings={"client_pid_file": str(pid_file)}) as customer:
+        assert customer.submit(customer.order()).status_code == 200
+        assert customer.record()["counters"]["kill_client.missed"] == 1
+
+
+def test_script_that_kills_nobody_in_particular_is_refused() -> None:
+    rules = script({"on": "submit", "fault": "kill_client", "when": "after_answer"})
+    with pytest.raises(UsageError, match="client-pid-file"), sandbox(faults=rules):
+        pass
+
+
+def history(customer: Customer, **filters: object) -> Any:
+    return customer.post("/predictions", {"page": 1, "page_size": 100} | filters)
+
+
+def test_history_hides_what_is_younger_than_its_lag() -> None:
+    clock = FakeClock()
+    with faulty({"on": "history", "fault": "lag", "seconds": 5}, clock=clock) as customer:
+        old = customer.buy()
+        clock.forward(4)
+        new = customer.buy()
+        clock.forward(2)
+        page = customer.data(history(customer))
+        assert ([item["id"] for item in page["items"]], page["total"]) == ([old], 1)
+        clock.forward(4)
+        page = customer.data(history(customer, created_before="2065-01-01T00:00:00Z"))
+        assert [item["id"] for item in page["items"]] == [new, old]
+        assert customer.data(history(customer, created_before="2000-01-01T00:00:00Z"))["total"] == 0
+
+
+def test_history_is_off_as_often_as_the_script_says() -> None:
+    rules = (
+        {"on": "history", "fault": "off", "nth": 1},
+        {
+            "on": "history",
+            "fault": "http_503",
+            "nth": 2,
+        },
+    )
+    with faulty(*rules) as customer:
+        assert [history(customer).status_code for _ in range(3)] == [404, 503, 200]
+
+
+def test_strangers_stand_on_history_and_bill_beside_the_lost_task() -> None:
+    clock = FakeClock()
+    rules = (
+        {"on": "submit", "fault": "drop_after_accept", "nth": 1},
+        {"on": "history", "fault": "strangers", "n": 2, "prompt": "@image1 turns"},
+    )
+    with faulty(*rules, clock=clock) as customer:
+        order = customer.order()
+        with pytest.raises(httpx.RemoteProtocolError):
+            customer.submit(order)
+        clock.forward(30)
+        items = customer.data(history(customer))["items"]
+        assert customer.data(history(customer))["total"] == len(items) == 3
+        rows = customer.data(customer.post("/billings/search", {"page": 1, "page_size": 9}))
+        record = customer.record()
+    mine = [task["id"] for task in record["tasks"] if not task["stranger"]]
+    assert len(mine) == 1
+    assert {item["created_at"] for item in items} == {record["tasks"][0]["created_at"]}
+    keys = {row["prediction"]["uuid"]: row["access_key_id"] for row in rows["items"]}
+    assert sum(keys[task] == keys[mine[0]] for task in keys) == 1
+    assert record["bill"]["total_usd"] == "0.90"
