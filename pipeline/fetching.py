@@ -71,6 +71,9 @@ class Fetcher:
             limiter.resumed(attempt.attempt_id, attempt.task_id)
         try:
             status = await self._await_outputs(production, attempt)
+        except StillRunning:
+            limiter.left(attempt.attempt_id)
+            raise
         except (Rejected, UnknownTask) as exc:
             if not isinstance(exc, KeyRefused):
                 limiter.ended(attempt.attempt_id)

@@ -13,7 +13,7 @@ import anyio
 
 from pipeline.account import AccountStore, Allowance
 from pipeline.capabilities import AccountLevel, Capabilities
-from pipeline.errors import RateLimited, Unavailable
+from pipeline.errors import RateLimited, StillRunning, Unavailable
 from pipeline.model import FileReference
 from pipeline.providers.base import BillingRow, HistoryItem, Provider, TakeRequest, TaskStatus
 
@@ -52,9 +52,14 @@ class Limiter:
         self._queue = anyio.Lock()
         self._changed = anyio.Event()
         self._refusals = 0
+        self._left: set[str] = set()
 
     async def acquire(self, attempt_id: str) -> None:
-        """Wait until a task may be started, and take the slot for it."""
+        """Wait until a task may be started, and take the slot for it.
+
+        Raises:
+            StillRunning: every place is held by a task that this run has left to a later one.
+        """
         async with self._queue:
             try:
                 while True:
@@ -64,12 +69,22 @@ class Limiter:
                     )
                     if wait_s <= 0:
                         return
+                    self._check_places()
                     with anyio.move_on_after(min(wait_s, _LOOK_AGAIN_S)):
                         await self._changed.wait()
             except BaseException:
                 # Cancelled, perhaps just as the slot was taken: nothing will be sent for it.
                 self._store.not_sent(attempt_id)
                 raise
+
+    def _check_places(self) -> None:
+        """Refuse to wait for what this run cannot live to see."""
+        if len(self._left) >= self._limits.max_tasks:
+            raise StillRunning(
+                f"all {self._limits.max_tasks} places of the account are held by tasks that do "
+                "not end",
+                hint="run again later; nothing was sent for this take",
+            )
 
     def answered(self, attempt_id: str, task_id: str | None) -> None:
         """See ``AccountStore.answered``."""
@@ -86,6 +101,11 @@ class Limiter:
     def resumed(self, attempt_id: str, task_id: str) -> None:
         """See ``AccountStore.resumed``."""
         self._store.resumed(attempt_id, task_id)
+
+    def left(self, attempt_id: str) -> None:
+        """A task goes on without this run: its place stays taken, and nobody here frees it."""
+        self._left.add(attempt_id)
+        self._changed.set()
 
     def ended(self, attempt_id: str) -> None:
         """See ``AccountStore.ended``."""
