@@ -137,18 +137,9 @@ async def run_ffmpeg(
     """
     reporting = () if on_progress is None else ("-progress", "pipe:1")
     command = [str(ffmpeg), *_QUIET, *reporting, *arguments]
-    try:
-        process = await anyio.open_process(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=child_environment(os.environ if env is None else env),
-            start_new_session=True,
-        )
-    except OSError as exc:
-        raise FfmpegMissing(f"cannot start {ffmpeg}: {exc.strerror}", hint=INSTALL_HINT) from exc
+    # Cancelled half way, starting would leave a process that no one holds.
+    with anyio.CancelScope(shield=True):
+        process = await _start(command, cwd=cwd, env=os.environ if env is None else env)
     watch = _Watch(on_progress=on_progress)
     ended = False
     try:
@@ -161,6 +152,23 @@ async def run_ffmpeg(
         with anyio.CancelScope(shield=True):
             await process.aclose()
     return watch.outcome(process.returncode if ended else None, time_limit_s)
+
+
+async def _start(command: Sequence[str], *, cwd: Path | None, env: Mapping[str, str]) -> Process:
+    try:
+        return await anyio.open_process(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=child_environment(env),
+            start_new_session=True,
+        )
+    except OSError as exc:
+        raise FfmpegMissing(
+            f"cannot start {command[0]}: {exc.strerror}", hint=INSTALL_HINT
+        ) from exc
 
 
 @dataclass(slots=True, kw_only=True)

@@ -203,6 +203,24 @@ def test_sound_that_starts_late_stays_late(tmp_path: Path, ffmpeg: Path) -> None
 
 
 @each_ffmpeg
+def test_sound_before_the_first_picture_is_left_out(
+    clip: Path, tmp_path: Path, ffmpeg: Path
+) -> None:
+    """A clip whose picture begins a quarter of a second into its sound stays in step with it."""
+    late = tmp_path / "late.mp4"
+    streams = ("-itsoffset", "0.25", "-i", clip, "-i", clip)
+    run(*streams, "-map", "0:v", "-map", "1:a", "-c", "copy", late)
+    shift = 0.25
+
+    film = make_film([late, late], tmp_path, ffmpeg)
+
+    flashes, beeps = flashes_of(film.path, film.frame_rate), beeps_of(film.path)
+    assert len(flashes) == len(beeps) == 4
+    gaps = [flash - beep for flash, beep in zip(flashes, beeps, strict=True)]
+    assert gaps == pytest.approx([shift] * 4, abs=0.003)
+
+
+@each_ffmpeg
 @pytest.mark.parametrize("cut_s", [Fraction(1, 24), Fraction(29, 24)])
 def test_a_cut_is_exact_to_the_frame(
     shades: Path, tmp_path: Path, ffmpeg: Path, cut_s: Fraction
@@ -383,7 +401,7 @@ def test_cancelling_leaves_no_half_film_and_no_process(shades: Path, tmp_path: P
     pid_file = tmp_path / "pid"
     hanging = write_script(
         tmp_path / "ff",
-        f'case "$*" in *concat*) echo $$ > {pid_file}; exec sleep 60;; esac\nexec {FFMPEG} "$@"',
+        f'case "$*" in *concat*) : > {tmp_path}/film.mp4.part; echo $$ > {pid_file}; exec sleep 60;; esac\nexec {FFMPEG} "$@"',
     )
 
     async def cancel_at_the_join() -> None:
