@@ -399,9 +399,11 @@ def test_an_ffmpeg_that_makes_nothing_but_says_well_is_found_out(
 
 def test_cancelling_leaves_no_half_film_and_no_process(shades: Path, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
+    part = tmp_path / "film.mp4.part"
+    join = f": > {part}; echo $$ > {pid_file}; exec sleep 60"
     hanging = write_script(
         tmp_path / "ff",
-        f'case "$*" in *concat*) : > {tmp_path}/film.mp4.part; echo $$ > {pid_file}; exec sleep 60;; esac\nexec {FFMPEG} "$@"',
+        f'case "$*" in *concat*) {join};; esac\nexec {FFMPEG} "$@"',
     )
 
     async def cancel_at_the_join() -> None:
