@@ -12,7 +12,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -217,8 +217,37 @@ class AccountStore:
 
     def release(self, attempt_id: str) -> None:
         """A reserved submission bought nothing."""
-        with self._guard, self._db:
+        with self._transaction():
             self._db.execute("DELETE FROM spending WHERE attempt = ?", (attempt_id,))
+
+    def heed_journal(
+        self, prefix: str, *, running: Collection[str], charged: Collection[str]
+    ) -> None:
+        """Take from a journal what a process that died could not say here any more.
+
+        The caller holds the journal's lock, so whoever made these entries is dead. An intent
+        comes before its request: an attempt that the journal does not know was never sent.
+
+        Args:
+            prefix: how the ids of all the journal's attempts begin.
+            running: ids of its attempts whose task may be under way.
+            charged: ids of its attempts that cost money, or may.
+        """
+        with self._transaction():
+            now = self._now()
+            for table in ("starts", "spending"):
+                ids = self._db.execute(
+                    f"SELECT attempt FROM {table} WHERE substr(attempt, 1, ?) = ?",  # noqa: S608
+                    (len(prefix), prefix),
+                ).fetchall()
+                gone = [(attempt_id,) for (attempt_id,) in ids if attempt_id not in charged]
+                self._db.executemany(f"DELETE FROM {table} WHERE attempt = ?", gone)  # noqa: S608
+            over = [(now, attempt_id) for attempt_id in charged if attempt_id not in running]
+            self._db.executemany(
+                "UPDATE starts SET running = 0, answered_at = COALESCE(answered_at, ?)"
+                " WHERE attempt = ?",
+                over,
+            )
 
     def knows_task(self, task_id: str) -> bool:
         """Whether any run of this account started or follows that task."""

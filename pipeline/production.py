@@ -5,6 +5,9 @@ Everything that touches the world is handed in, so that a test can hand in anoth
 
 from __future__ import annotations
 
+import hashlib
+import os
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -115,12 +118,19 @@ class Production:
         self.folder = folder
         self.clips = folder / CLIPS_FOLDER
         self.recorded_film = recorded_film
+        # Shared state knows attempts by their ids alone, and this is how it tells whose they are.
+        place = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()
+        self.attempt_prefix = f"{place[:12]}-"
         self._journal = journal
         self._book = book
 
     def ledger(self) -> Ledger:
         """The state of every attempt as the journal has it now."""
         return self._book.ledger()
+
+    def new_attempt_id(self) -> str:
+        """An id for one more submission; it says which journal the submission is of."""
+        return f"{self.attempt_prefix}{uuid.uuid4().hex}"
 
     def attempt(self, attempt_id: str) -> Attempt:
         """One attempt as the journal has it now."""

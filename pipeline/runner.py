@@ -13,11 +13,14 @@ import anyio
 
 from pipeline.errors import ExitCode, StorageError, StoryboardError, gravest
 from pipeline.filming import make_film
-from pipeline.ledger import DOUBTFUL, Attempt
+from pipeline.ledger import DOUBTFUL, FREE, Attempt, AttemptState
 from pipeline.planning import Action, Plan, PlannedTake, film_cut
 from pipeline.production import Halt, Production, Services
 from pipeline.summary import Outcome, TakeResult
 from pipeline.taking import TakeMaker
+
+# Its task runs, or may do: it has a place among those that the account may run at once.
+_UNDER_WAY = DOUBTFUL | {AttemptState.SUBMITTED}
 
 
 class Runner:
@@ -46,6 +49,8 @@ class Runner:
             outcomes[index] = await self._produce(production)
             finished(outcomes[index])
 
+        for production in productions:
+            self._heed(production)
         self._taker.work_on(productions)
         # Doubts of earlier runs are settled before anything new is submitted.
         self._doubts = sum(len(_doubts(production.plan)) for production in productions)
@@ -55,6 +60,15 @@ class Runner:
             for index, production in enumerate(productions):
                 group.start_soon(one, index, production)
         return [outcomes[index] for index in sorted(outcomes)]
+
+    def _heed(self, production: Production) -> None:
+        """Free what a run of this storyboard that died has left taken in the account."""
+        attempts = production.ledger().attempts
+        self._services.account.heed_journal(
+            production.attempt_prefix,
+            running={a.attempt_id for a in attempts if a.state in _UNDER_WAY},
+            charged={a.attempt_id for a in attempts if a.state not in FREE},
+        )
 
     async def _produce(self, production: Production) -> Outcome:
         results: list[TakeResult] = []

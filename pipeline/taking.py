@@ -7,7 +7,6 @@ lost is looked up in the provider's history, never repeated.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -144,7 +143,7 @@ class TakeMaker:
         """One accepted submission: each try has an intent of its own, written before it."""
         unsent = refusals = 0
         while True:
-            attempt_id = uuid.uuid4().hex
+            attempt_id = production.new_attempt_id()
             self._services.say(production, planned.slate, "waiting", "for the account's allowance")
             await self._unless_halted(partial(self._services.limiter.acquire, attempt_id))
             try:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -316,6 +317,43 @@ def test_task_of_a_process_that_died_does_not_hold_its_place_for_ever(
     assert store.try_start("a", allowance) > 0
     clock.forward(2)
     assert store.try_start("a", allowance) == 0
+
+
+def test_start_that_a_dead_run_never_sent_is_free_at_once(store: AccountStore) -> None:
+    bronze = Allowance(starts=2, window_s=60.0, max_tasks=2, lanes=1)
+    assert store.try_start("mine-dead", bronze) == 0
+    assert store.reserve("mine-dead", Decimal(3), None)
+    store.heed_journal("mine-", running=(), charged=())
+    assert store.spent_today_usd() == 0
+    assert store.try_start("mine-a", bronze) == 0
+
+
+def test_start_of_another_storyboard_is_not_touched(store: AccountStore) -> None:
+    bronze = Allowance(starts=2, window_s=60.0, max_tasks=2, lanes=1)
+    assert store.try_start("theirs-a", bronze) == 0
+    assert store.reserve("theirs-a", Decimal(3), None)
+    store.heed_journal("mine-", running=(), charged=())
+    assert store.spent_today_usd() == 3
+    assert store.try_start("mine-a", bronze) > 0
+
+
+def test_start_in_doubt_keeps_its_lane(store: AccountStore) -> None:
+    bronze = Allowance(starts=2, window_s=60.0, max_tasks=2, lanes=1)
+    assert store.try_start("mine-dead", bronze) == 0
+    store.heed_journal("mine-", running={"mine-dead"}, charged={"mine-dead"})
+    assert store.try_start("mine-a", bronze) > 0
+
+
+def test_place_of_a_task_that_ended_as_its_run_died_is_free(
+    store: AccountStore, clock: Clock
+) -> None:
+    one_at_once = Allowance(starts=10, window_s=10.0, max_tasks=1, lanes=1)
+    assert store.try_start("mine-dead", one_at_once) == 0
+    store.answered("mine-dead", "task-dead")
+    clock.forward(20)
+    assert store.try_start("mine-a", one_at_once) > 0
+    store.heed_journal("mine-", running=(), charged={"mine-dead"})
+    assert store.try_start("mine-a", one_at_once) == 0
 
 
 # After a 429.
