@@ -198,13 +198,12 @@ class AccountStore:
 
     def spent_today_usd(self) -> Decimal:
         """Dollars reserved or spent by every run of this account since midnight UTC."""
-        with self._guard:
+        with self._transaction("BEGIN"):
             return self._spent_usd(self._today())
 
     def reserve(self, attempt_id: str, price_usd: Decimal, cap_usd: Decimal | None) -> bool:
         """Count a submission's price towards the day, unless that would pass the cap."""
-        with self._guard, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             today = self._today()
             if cap_usd is not None and self._spent_usd(today) + price_usd > cap_usd:
                 return False

@@ -534,11 +534,18 @@ def test_disk_that_fails_later_is_a_storage_error(tmp_path: Path, clock: Clock) 
         other = sqlite3.connect(path)
         other.execute("DROP TABLE starts")
         other.execute("DROP TABLE tasks")
+        other.execute("DROP TABLE spending")
         other.close()
         with pytest.raises(StorageError) as caught:
             store.try_start("a", TWO_IN_TEN)
         with pytest.raises(StorageError):
             store.knows_task("t")
+        with pytest.raises(StorageError):
+            store.reserve("a", Decimal(1), None)
+        with pytest.raises(StorageError):
+            store.spent_today_usd()
+        with pytest.raises(StorageError):
+            store.release("a")
         # What is left still works: no transaction stayed open.
         store.remember_upload("sha256:1", "https://example.com/1")
         assert store.cached_upload("sha256:1") == "https://example.com/1"
