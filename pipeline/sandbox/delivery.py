@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.types import Message, Receive, Scope, Send
 
 from pipeline.sandbox.fault_catalogue import When
-from pipeline.sandbox.faults import Rule
+from pipeline.sandbox.fault_rules import Rule
 from pipeline.sandbox.spoiling import Answer
 from pipeline.sandbox.wire import Wire
 

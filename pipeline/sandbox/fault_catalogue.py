@@ -123,7 +123,9 @@ def flag(value: object) -> object:
 def _header(value: object) -> object:
     """Reads a text that can stand in a header; h11 lets nothing else pass."""
     written = text(value)
-    return written if isinstance(written, str) and re.fullmatch(r"[!-~ ]*", written) else None
+    if not isinstance(written, str) or "{hostile}" in written:
+        return None
+    return written if re.fullmatch(r"([!-~]([!-~ ]*[!-~])?)?", written) else None
 
 
 def _seconds(default: object = NEEDED) -> Option:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
-from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,15 +19,13 @@ from pipeline.sandbox.bill import FAULT_COUNTER
 from pipeline.sandbox.canary import Canary
 from pipeline.sandbox.fault_catalogue import Endpoint, Moment
 from pipeline.sandbox.fault_requests import find_endpoint, narrow_history, prompt_in
-from pipeline.sandbox.faults import Event, FaultScript, Rule, Tally
+from pipeline.sandbox.fault_rules import Event, FaultScript, Rule, Tally
+from pipeline.sandbox.lifetimes import Lifetimes
 from pipeline.sandbox.meddling import Meddler
 from pipeline.sandbox.spoiling import (
     HOSTILE,
     Answer,
-    Data,
-    flat_error,
     instead,
-    plain_error,
     spoil,
 )
 from pipeline.sandbox.store import Store, ViolationKind
@@ -81,6 +78,7 @@ class FaultLayer:
         self._canary = Canary(lambda: store.count("canary"), self._note_canary)
         self._shut_door = shut_door
         self._tally = Tally(script.rules)
+        self._lifetimes = Lifetimes(script, clock)
         self._start_ns = clock()
         self._last_submit_ns: int | None = None
         self._keys: set[bytes] = set()
@@ -138,6 +136,8 @@ class FaultLayer:
         send: Send,
     ) -> None:
         endpoint, task_id = found
+        if endpoint is Endpoint.SUBMIT:
+            self._last_submit_ns = self._clock()
         if not self._concerns(endpoint):
             await app(scope, receive, send)
             return
@@ -158,23 +158,30 @@ class FaultLayer:
             if rule.fault == "lag":
                 before_ns = self._clock() - round(rule.seconds() * NS_PER_S)
                 self._note(rule, call)
+            elif rule.fault == "delay":
+                self._note(rule, call)
+                if not await call.wire.pause(rule.seconds()):
+                    await call.wire.close()
+                    return
             elif rule.joins:
-                await self._prepare(rule, call)
+                self._meddle(rule, call)
             else:
                 self._note(rule, call)
                 await self._deliver(rule, call, None)
                 return
-        if endpoint is Endpoint.SUBMIT:
-            self._last_submit_ns = self._clock()
-        gone = self._too_old(call, None if facts is None else facts.created_ns)
+        gone = None if facts is None else self._lifetimes.over(endpoint, facts.created_ns, scope)
         if gone is not None:
+            if gone.status == 403:
+                self._store.count("output_get.403")
+                # The client will have to ask once more where the clip is.
+                self._meddler.forget_poll(task_id)
             await delivery.send_whole(gone, send)
             return
         if endpoint is Endpoint.HISTORY:
-            body = narrow_history(body, after_ns=self._oldest_ns(), before_ns=before_ns)
+            body = narrow_history(body, after_ns=self._lifetimes.oldest_ns(), before_ns=before_ns)
             scope = _without_length(scope)
         answer = await delivery.hold(app, scope, delivery.replay(body, receive))
-        await self._answer(call, self._dated(call, answer))
+        await self._answer(call, answer if call.of_files else self._lifetimes.dated(answer))
 
     async def _answer(self, call: _Call, answer: Answer) -> None:
         """Let an answer go, or what the script makes of it."""
@@ -189,14 +196,10 @@ class FaultLayer:
             return
         await delivery.send_whole(answer, call.send)
 
-    async def _prepare(self, rule: Rule, call: _Call) -> None:
-        """A fault that changes the world or the time, and leaves the answer to be made."""
+    def _meddle(self, rule: Rule, call: _Call) -> None:
+        """A fault that changes the world, and leaves the answer to be made."""
         now_ns, took = self._clock(), True
         match rule.fault:
-            case "delay":
-                self._note(rule, call)
-                await call.wire.wait(rule.seconds())
-                return
             case "fail_task" | "nsfw":
                 took = self._meddler.fail(
                     call.task_id,
@@ -265,19 +268,14 @@ class FaultLayer:
                 await self._shut_door(rule.seconds())
                 await delivery.send_whole(answer.with_header(b"connection", b"close"), send)
             case "expire_url":
-                expired = _map_outputs(answer, lambda url: _dated_url(url, self._clock()))
-                await delivery.send_whole(expired, send)
+                await delivery.send_whole(self._lifetimes.expired(answer), send)
             case _:
                 spoiled = spoil(rule, answer, self._fill)
                 await delivery.send_whole(answer if spoiled is None else spoiled, send)
 
     def _concerns(self, endpoint: Endpoint) -> bool:
-        script = self._script
-        lives = script.url_ttl_s is not None or script.retention_s is not None
-        dated = {Endpoint.RESULT, Endpoint.HISTORY, Endpoint.DOWNLOAD, Endpoint.SUBMIT}
-        rules = any(endpoint in rule.on for rule in script.rules)
-        # Clip addresses may carry an end of life through a rule alone.
-        return rules or (lives and endpoint in dated) or endpoint is Endpoint.DOWNLOAD
+        by_rule = any(endpoint in rule.on for rule in self._script.rules)
+        return by_rule or self._lifetimes.concern(endpoint)
 
     def _firing(self, call: _Call, *moments: Moment) -> list[Rule]:
         return self._tally.firing(self._event(call, *moments))
@@ -300,33 +298,6 @@ class FaultLayer:
             self._meddler.forget_download(call.task_id)
         elif was_final:
             self._meddler.forget_poll(call.task_id)
-
-    def _too_old(self, call: _Call, created_ns: int | None) -> Answer | None:
-        """The answer about a task or an address whose life is over; None: it is not."""
-        oldest_ns = self._oldest_ns()
-        if oldest_ns is not None and created_ns is not None and created_ns <= oldest_ns:
-            if call.endpoint is Endpoint.DOWNLOAD:
-                return plain_error(404, "no such object\n")
-            return flat_error(404, "Prediction not found")
-        if call.endpoint is Endpoint.DOWNLOAD:
-            expires = parse_qs(call.scope["query_string"].decode("ascii")).get("expires", [""])[0]
-            if expires.isdigit() and self._clock() >= int(expires):
-                self._store.count("output_get.403")
-                self._meddler.forget_poll(call.task_id)
-                return plain_error(403, "the address has expired\n")
-        return None
-
-    def _oldest_ns(self) -> int | None:
-        life_s = self._script.retention_s
-        return None if life_s is None else self._clock() - round(life_s * NS_PER_S)
-
-    def _dated(self, call: _Call, answer: Answer) -> Answer:
-        """An answer whose clip addresses live as long as the script says."""
-        life_s = self._script.url_ttl_s
-        if life_s is None or call.of_files or not answer.is_good:
-            return answer
-        until_ns = self._clock() + round(life_s * NS_PER_S)
-        return _map_outputs(answer, lambda url: _dated_url(url, until_ns))
 
     def _with_date(self, send: Send) -> Send:
         async def send_dated(message: Message) -> None:
@@ -361,27 +332,6 @@ class FaultLayer:
 def _tells(rule: Rule) -> bool:
     """Whether the client hears the whole answer although it dies of it."""
     return rule.fault == "kill_client" and rule.text("when") == "after_answer"
-
-
-def _map_outputs(answer: Answer, change: Callable[[str], str]) -> Answer:
-    """The same answer with other clip addresses, in a task or in each item of a list."""
-    data = answer.data()
-    if data is None:
-        return answer
-
-    def changed(task: Data) -> Data:
-        outputs = task.get("outputs")
-        if not isinstance(outputs, list):
-            return task
-        return task | {"outputs": [change(u) if isinstance(u, str) else u for u in outputs]}
-
-    if isinstance(data.get("items"), list):
-        return answer.with_data(data | {"items": [changed(item) for item in data["items"]]})
-    return answer.with_data(changed(data))
-
-
-def _dated_url(url: str, until_ns: int) -> str:
-    return f"{url.partition('?')[0]}?expires={until_ns}"
 
 
 def _without_length(scope: Scope) -> Scope:

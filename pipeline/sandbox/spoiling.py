@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.sandbox.faults import Rule
+from pipeline.sandbox.fault_rules import Rule
 
 Headers = tuple[tuple[bytes, bytes], ...]
 Data = dict[str, Any]

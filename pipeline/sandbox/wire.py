@@ -28,6 +28,7 @@ class Wire:
         self._transport = transport
         self._over = asyncio.Event()
         self._lost = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     @property
     def is_over(self) -> bool:
@@ -37,6 +38,7 @@ class Wire:
     def note_stop(self) -> None:
         """The server is about to stop; for the protocol to tell."""
         self._over.set()
+        self._stopping.set()
 
     def note_lost(self) -> None:
         """The connection is gone; for the protocol to tell."""
@@ -47,6 +49,12 @@ class Wire:
         """Let time pass, but no longer than the connection lasts."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._over.wait(), seconds)
+
+    async def pause(self, seconds: float) -> bool:
+        """Let time pass whether or not the client is still there; False: the server stops."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return not self._stopping.is_set()
 
     async def drained(self) -> None:
         """Return when everything written so far is in the hands of the kernel."""
