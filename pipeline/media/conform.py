@@ -257,6 +257,8 @@ def _make_folders(*folders: Path) -> None:
 def _workspace(folder: Path, part: Path) -> Iterator[Path]:
     """An empty folder of the film's own, and no half film; what a crash left is swept first."""
     shutil.rmtree(folder, ignore_errors=True)
+    # An ffmpeg whose run was killed may still be writing into that file; ours is a new one.
+    part.unlink(missing_ok=True)
     folder.mkdir()
     try:
         yield folder
