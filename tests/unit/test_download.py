@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from wire import Script, Wire, answer, breaking
+from wire import Script, Wire, answer, breaking, serving
 
 from pipeline import download
 from pipeline.download import Downloader
@@ -325,16 +325,18 @@ async def test_an_extra_host_may_have_any_address_and_port_but_only_over_https(p
 
 
 @pytest.mark.anyio
-async def test_neither_proxies_nor_netrc_of_the_machine_are_used(
-    part: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+async def test_a_proxy_of_the_machine_is_not_used(
+    part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "netrc").write_text("machine cdn.example login x password y\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    wire = Wire(lambda _: answer(200, CLIP))
-    await fetch(wire, part)
-    assert "authorization" not in wire.requests[0].headers
+    async with serving(b"") as (proxy, seen_by_proxy), serving(CLIP) as (files, connections):
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        async with Downloader(local=True, api_url="http://127.0.0.1:9") as clips:
+            assert await clips.fetch(f"{files}/clip.mp4", part) == len(CLIP)
+    assert seen_by_proxy == []
+    assert b"authorization" not in connections[0]
 
 
 @pytest.mark.anyio

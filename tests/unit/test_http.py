@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import logging
 import ssl
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ import httpcore
 import httpx
 import pytest
 from support import MODEL, NOON
-from wire import Script, Wire, answer, breaking, data
+from wire import Script, Wire, answer, breaking, data, serving
 
 from pipeline.capabilities import WAVESPEED
 from pipeline.errors import (
@@ -41,6 +39,7 @@ from pipeline.providers.wavespeed import WaveSpeed
 KEY = "wsk_canary_5f1c9a3e77b24d"
 BASE = "https://api.wavespeed.example"
 SUBMIT = f"POST /api/v3/{MODEL}"
+TASK = json.dumps({"code": 200, "data": {"id": "t1", "status": "processing"}}).encode()
 PNG = b"\x89PNG\r\n\x1a\nnot really, but nobody looks"
 REQUEST = TakeRequest(
     model=MODEL,
@@ -214,32 +213,16 @@ async def test_a_redirected_submission_goes_nowhere(status: int) -> None:
 @pytest.mark.anyio
 async def test_every_paid_post_has_a_connection_of_its_own() -> None:
     """A kept connection that died unseen would make a doubt of what never left."""
-    opened = 0
-    body = json.dumps({"code": 200, "data": {"id": "t1", "status": "processing"}}).encode()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal opened
-        opened += 1
-        with suppress(asyncio.IncompleteReadError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                length = head.partition(b"content-length: ")[2].split(b"\r\n")[0]
-                await reader.readexactly(int(length or 0))
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        writer.close()
-        await writer.wait_closed()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server:
-        async with HttpProvider(WaveSpeed(WAVESPEED), base_url=base_url, key=KEY) as api:
-            await api.status("t1")
-            await api.status("t1")
-            assert opened == 1
-            await api.submit(REQUEST)
-            await api.submit(REQUEST)
-            assert opened == 3
-        await asyncio.sleep(0)  # lets the server see the ends of its connections
+    async with (
+        serving(TASK) as (base_url, connections),
+        HttpProvider(WaveSpeed(WAVESPEED), base_url=base_url, key=KEY) as api,
+    ):
+        await api.status("t1")
+        await api.status("t1")
+        assert len(connections) == 1
+        await api.submit(REQUEST)
+        await api.submit(REQUEST)
+        assert len(connections) == 3
 
 
 # ---------------------------------------------------------------- the key
@@ -300,17 +283,20 @@ async def test_no_failure_tells_the_key_not_even_if_the_server_does(
 
 
 @pytest.mark.anyio
-async def test_neither_proxies_nor_netrc_of_the_machine_are_used(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "netrc").write_text("machine api.wavespeed.example login x password y\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    wire = Wire(lambda _: data(balance=1))
-    async with provider(wire) as api:
-        await api.balance()
-    assert wire.requests[0].headers["authorization"] == f"Bearer {KEY}"
+async def test_a_proxy_of_the_machine_never_sees_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with (
+        serving(b"") as (proxy, seen_by_proxy),
+        serving(TASK) as (base_url, connections),
+    ):
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        async with HttpProvider(WaveSpeed(WAVESPEED), base_url=base_url, key=KEY) as api:
+            await api.status("t1")
+            await api.submit(REQUEST)
+    assert seen_by_proxy == []
+    assert len(connections) == 2
 
 
 # ---------------------------------------------------------------- free calls

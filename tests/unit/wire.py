@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
@@ -64,6 +66,32 @@ class Wire(httpx.AsyncBaseTransport):
     def paths(self) -> list[str]:
         """Method and path of every request, in order."""
         return [f"{request.method} {request.url.path}" for request in self.requests]
+
+
+@asynccontextmanager
+async def serving(body: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A real server on loopback that answers everything with ``body``.
+
+    Yields its URL and a list that grows by one for each connection.
+    """
+    connections: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(b"")
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                length = head.partition(b"content-length: ")[2].split(b"\r\n")[0]
+                await reader.readexactly(int(length or 0))
+                connections[-1] += head
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", connections
+        await asyncio.sleep(0)  # lets the server see the ends of its connections
 
 
 def breaking(error: Exception) -> Script:
