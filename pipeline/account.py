@@ -220,28 +220,35 @@ class AccountStore:
             self._db.execute("DELETE FROM spending WHERE attempt = ?", (attempt_id,))
 
     def heed_journal(
-        self, prefix: str, *, running: Collection[str], charged: Collection[str]
+        self,
+        prefix: str,
+        *,
+        known: Collection[str],
+        running: Collection[str],
+        charged: Collection[str],
     ) -> None:
         """Take from a journal what a process that died could not say here any more.
 
         The caller holds the journal's lock, so whoever made these entries is dead. An intent
-        comes before its request: an attempt that the journal does not know was never sent.
+        comes before its request: an attempt that the journal does not know was never sent. One
+        that it knows counts as a start, even where it was refused: the provider has seen it.
 
         Args:
             prefix: how the ids of all the journal's attempts begin.
-            running: ids of its attempts whose task may be under way.
-            charged: ids of its attempts that cost money, or may.
+            known: ids of all its attempts.
+            running: ids of those whose task may be under way.
+            charged: ids of those that cost money, or may.
         """
         with self._transaction():
             now = self._now()
-            for table in ("starts", "spending"):
+            for table, kept in (("starts", known), ("spending", charged)):
                 ids = self._db.execute(
                     f"SELECT attempt FROM {table} WHERE substr(attempt, 1, ?) = ?",  # noqa: S608
                     (len(prefix), prefix),
                 ).fetchall()
-                gone = [(attempt_id,) for (attempt_id,) in ids if attempt_id not in charged]
+                gone = [(attempt_id,) for (attempt_id,) in ids if attempt_id not in kept]
                 self._db.executemany(f"DELETE FROM {table} WHERE attempt = ?", gone)  # noqa: S608
-            over = [(now, attempt_id) for attempt_id in charged if attempt_id not in running]
+            over = [(now, attempt_id) for attempt_id in known if attempt_id not in running]
             self._db.executemany(
                 "UPDATE starts SET running = 0, answered_at = COALESCE(answered_at, ?)"
                 " WHERE attempt = ?",

@@ -66,6 +66,7 @@ class Runner:
         attempts = production.ledger().attempts
         self._services.account.heed_journal(
             production.attempt_prefix,
+            known={a.attempt_id for a in attempts},
             running={a.attempt_id for a in attempts if a.state in _UNDER_WAY},
             charged={a.attempt_id for a in attempts if a.state not in FREE},
         )
