@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -195,12 +197,18 @@ def test_client_is_killed_after_half_of_a_clip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "soon", "0", "-1", "1", str(os.getpid())])
-def test_only_a_client_is_ever_killed(tmp_path: Path, content: str) -> None:
+def test_only_a_client_is_ever_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    killed: list[int] = []
+    # Were this test to find a mistake, the real one could end every process of the machine.
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
     pid_file = tmp_path / "client.pid"
     pid_file.write_text(content)
     rule: dict[str, object] = {"on": "submit", "fault": "kill_client", "when": "after_answer"}
     with faulty(rule, settings={"client_pid_file": str(pid_file)}) as customer:
         assert customer.submit(customer.order()).status_code == 200
+        assert killed == []
         assert customer.record()["counters"]["kill_client.missed"] == 1
 
 
@@ -381,3 +389,46 @@ def test_quote_differs_from_the_price_list() -> None:
         body = {"model_id": MODEL, "inputs": {"duration": 6}}
         quote = customer.data(customer.post("/model/price", body))
         assert (quote["price"], quote["discounted_price"]) == (0.36, 0.36)
+
+
+def test_command_plays_a_script_in_silence_and_writes_what_it_played(tmp_path: Path) -> None:
+    moments: list[dict[str, object]] = [
+        {"fault": "drop_after_accept"},
+        {"fault": "reset_after_accept"},
+        {"fault": "half_response"},
+        {"fault": "hang", "accept": True, "seconds": 0.05},
+        {"fault": "slow_body", "seconds": 0.05},
+        {"fault": "kill_client", "when": "mid_body"},
+        {"fault": "refuse", "seconds": 0.05},
+    ]
+    rules = [{"on": "balance", "nth": n, **moment} for n, moment in enumerate(moments, 1)]
+    (tmp_path / "faults.json").write_text(json.dumps({"faults": rules}))
+    command = [sys.executable, "-W", "error", "-m", "pipeline", "sandbox"]
+    command += ["--faults", "faults.json", "--client-pid-file", "client.pid"]
+    command += ["--record", "record.json", "--exit-on-stdin-close"]
+    with (
+        victim(tmp_path) as (client, _),
+        subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        ) as server,
+    ):
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stderr is not None
+        line = json.loads(server.stdout.readline())
+        heard = [ask(f"{line['base_url']}/api/v3/balance") for _ in rules]
+        assert urlsplit(line["canary_url"]).hostname == "127.0.0.1"
+        assert client.wait(timeout=5) == -9
+        server.stdin.close()
+        assert server.wait(timeout=10) == 0
+        assert server.stderr.read() == b""
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert [one.end for one in heard] == ["fin", "rst", "fin", "fin", "fin", "fin", "fin"]
+    assert [one.status for one in heard] == [0, 0, 200, 0, 200, 200, 200]
+    played = {each["fault"]: each["count"] for each in record["faults"]}
+    assert played == {rule["fault"]: 1 for rule in rules}
