@@ -77,7 +77,7 @@ class Journal:
         try:
             path = self._folder / JOURNAL_NAME
             if not path.exists():
-                _check_first_run(self._folder)
+                check_first_run(self._folder)
                 _make(path)
             self._db = _open(path, "mode=rw")
         except BaseException:
@@ -208,8 +208,12 @@ def _cannot_write(folder: Path, exc: OSError) -> CannotWrite:
     )
 
 
-def _check_first_run(folder: Path) -> None:
-    """Where no journal is, a first run begins, unless something shows that there has been one."""
+def check_first_run(folder: Path) -> None:
+    """Where no journal is, a first run begins, unless something shows that there has been one.
+
+    Raises:
+        StorageError: clips are there without the journal that paid for them.
+    """
     log = folder / f"{JOURNAL_NAME}-wal"
     if log.exists() or any((folder / _CLIPS_FOLDER).glob("*.mp4")):
         raise StorageError(

@@ -83,6 +83,12 @@ class Plan:
         return sum((take.price_usd for take in self.takes), Decimal(0))
 
     @property
+    def doubt_usd(self) -> Decimal:
+        """Dollars that a run may newly spend if doubts of its shots are proved absent."""
+        doubts = (t.attempt for t in self.takes if t.action is Action.ADOPT)
+        return sum((a.price_usd for a in doubts if a and a.state in DOUBTFUL), Decimal(0))
+
+    @property
     def committed_usd(self) -> Decimal:
         """Dollars the storyboard will have cost after the run: spent, reserved and new."""
         return self.spent_usd + self.reserved_usd + self.buy_usd
@@ -172,10 +178,12 @@ def current_takes(shot_id: str, wanted: str, attempts: Iterable[Attempt]) -> lis
 def choose_clip(shot: Shot, takes: Iterable[Attempt]) -> Attempt | None:
     """The take that goes into the film: the selected one, else the newest good one.
 
+    ``select`` counts from 1 among the takes that came or may still come to something.
+
     Args:
         takes: the shot's current takes, by take number (``current_takes``).
     """
-    current = list(takes)
+    current = [a for a in takes if a.state not in SPOILED]
     if shot.select is not None:
         current = current[shot.select - 1 : shot.select]
     good = [a for a in current if a.state is AttemptState.VERIFIED]
@@ -194,7 +202,9 @@ def film_cut(plan: Plan, ledger: Ledger) -> list[Attempt] | None:
     for shot in plan.storyboard.shots:
         takes = current_takes(shot.id, wanted[shot.id], attempts)
         clip = choose_clip(shot, takes)
-        if clip is None or any(take.state in PENDING | DOUBTFUL for take in takes):
+        # A take still to come may be the newest good one; one that is named needs no other.
+        waiting = shot.select is None and any(t.state in PENDING | DOUBTFUL for t in takes)
+        if clip is None or waiting:
             return None
         cut.append(clip)
     return cut

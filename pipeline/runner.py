@@ -146,6 +146,8 @@ class Runner:
                 found = await self._settle(production, attempt)
                 if found is None:
                     await self._buy_again(production, planned, attempt)
+                elif found.shot_id != planned.shot.id:
+                    await self._taker.adopt(production, planned, found)
                 else:
                     await self._taker.follow(production, found)
             case Action.ADOPT if attempt is not None:

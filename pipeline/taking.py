@@ -313,8 +313,13 @@ class TakeMaker:
 
 def _link(old: Path, new: Path) -> None:
     """Give a clip a second name; where its file is gone, a later step fetches it again."""
+    temporary = new.with_name(f".{new.name}.part")
     try:
-        if old.exists() and not new.exists():
-            new.hardlink_to(old)
+        if old.exists():
+            temporary.unlink(missing_ok=True)
+            temporary.hardlink_to(old)
+            temporary.replace(new)
+            # Where both names are one file already, replacing leaves the third behind.
+            temporary.unlink(missing_ok=True)
     except OSError as exc:
         raise StorageError(f"cannot link {old} to {new.name}: {exc.strerror or exc}") from exc

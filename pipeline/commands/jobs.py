@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.capabilities import CAPABILITIES
 from pipeline.commands.inputs import provider_of
-from pipeline.journal import read_events
+from pipeline.journal import JOURNAL_NAME, check_first_run, read_events
 from pipeline.ledger import Ledger, fold
 from pipeline.model import Storyboard
 from pipeline.planning import Action, Plan, film_cut, film_key, make_plan
@@ -79,6 +79,8 @@ def read_job(args: argparse.Namespace, storyboard: Storyboard) -> Job:
     """Plan one storyboard without locking or writing anything."""
     provider = provider_of(args, storyboard)
     folder = find_folder(args.out, storyboard.name, provider)
+    if not (folder / JOURNAL_NAME).exists():
+        check_first_run(folder)
     ledger = fold(read_events(folder))
     if provider != "sandbox" and not holds_paid_work(folder):
         # An animatic lies there; it makes room when paid work begins.

@@ -112,8 +112,8 @@ def _open_all(
     """Lock and plan each storyboard; one that cannot be is reported and left out."""
     opened = []
     for storyboard in storyboards:
-        folder = find_folder(args.out, storyboard.name, provider, animatic=animatic)
         try:
+            folder = find_folder(args.out, storyboard.name, provider, animatic=animatic)
             if provider != "sandbox":
                 moved = make_room_for_paid_work(folder)
                 if moved is not None:
@@ -187,16 +187,22 @@ def _check_cap(args: argparse.Namespace, provider: str, working: Sequence[_Open]
     Raises:
         OverBudget: more than the cap, or real money with neither a cap nor anybody's yes.
     """
-    buy_usd = sum((one.job.plan.buy_usd for one in working), Decimal(0))
+    plans = [one.job.plan for one in working]
+    # A doubt that is proved to have bought nothing is bought in this run after all.
+    doubt_usd = sum((plan.doubt_usd for plan in plans), Decimal(0))
+    buy_usd = sum((plan.buy_usd for plan in plans), doubt_usd)
     if args.max_cost is not None and buy_usd > args.max_cost:
+        doubts = f" ({dollars(doubt_usd)} of it in doubt)" if doubt_usd else ""
         raise OverBudget(
-            f"estimate {dollars(buy_usd)} > {dollars(args.max_cost)}; nothing sent",
+            f"estimate {dollars(buy_usd)}{doubts} > {dollars(args.max_cost)}; nothing sent",
             hint="raise --max-cost",
         )
     if provider == "sandbox" or not buy_usd:
         return
     capped = args.max_cost is not None or all(
-        one.job.storyboard.budget_usd is not None for one in working if one.job.plan.buy_usd
+        one.job.storyboard.budget_usd is not None
+        for one in working
+        if one.job.plan.buy_usd + one.job.plan.doubt_usd
     )
     if sys.stdin.isatty():
         if args.yes or _agrees(f"Spend {dollars(buy_usd)} at {provider}?"):

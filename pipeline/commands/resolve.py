@@ -87,7 +87,7 @@ def main(args: argparse.Namespace) -> int:
             done = f"{attempt.slate} is free to be bought; the next run does, for {price}"
         else:
             reason = "abandoned by a person"
-            journal.append(attempt.attempt_id, EventKind.FAILED, {"reason": reason})
+            journal.append(attempt.attempt_id, EventKind.ABANDONED, {"reason": reason})
             done = f"{attempt.slate} is given up; {price} counts as spent"
     sys.stdout.write(done + "\n")
     return ExitCode.DONE

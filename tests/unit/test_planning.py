@@ -354,9 +354,14 @@ def test_selected_take_goes_into_the_film() -> None:
     assert choose_clip(shot, takes) == takes[1]
 
 
-@pytest.mark.parametrize("select", [1, 3])
-def test_selected_take_that_is_not_good_is_not_replaced_by_another(select: int) -> None:
+def test_select_counts_no_take_that_came_to_nothing() -> None:
     takes = [make_attempt(OPENING, state=State.FAILED), make_attempt(OPENING, take=2)]
+    assert choose_clip(replace(OPENING, select=1), takes) is takes[1]
+
+
+@pytest.mark.parametrize("select", [1, 3])
+def test_selected_take_that_is_not_there_yet_is_not_replaced_by_another(select: int) -> None:
+    takes = [make_attempt(OPENING, state=State.SUBMITTED), make_attempt(OPENING, take=2)]
     assert choose_clip(replace(OPENING, takes=3, select=select), takes) is None
 
 
