@@ -1,0 +1,1 @@
+"""A small renderer for signed-distance scenes: shapes, light, finish. numpy and Pillow only."""

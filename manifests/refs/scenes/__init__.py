@@ -1,0 +1,1 @@
+"""The three ads: each module builds scenes and lists its pictures."""
