@@ -133,7 +133,7 @@ def outcome_text(outcome: Outcome, provider: str) -> str:
     lines = [
         f"{result.slate}: {clean(result.message, limit=400)}"
         for result in outcome.takes
-        if result.message
+        if result.message and result.message != outcome.message
     ]
     if outcome.message and outcome.exit_code is not ExitCode.DONE:
         lines.append(clean(outcome.message, limit=400))

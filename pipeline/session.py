@@ -21,7 +21,13 @@ import anyio
 from pipeline.account import AccountStore
 from pipeline.capabilities import CAPABILITIES
 from pipeline.download import Downloader
-from pipeline.errors import ConfigurationError, ExitCode, OverBudget, ProviderError
+from pipeline.errors import (
+    ConfigurationError,
+    ExitCode,
+    OverBudget,
+    ProviderError,
+    StoryboardError,
+)
 from pipeline.media.conform import conform
 from pipeline.media.verify import verify_clip
 from pipeline.pricing import dollars
@@ -105,12 +111,16 @@ async def run_session(
             settings=settings,
             reporter=reporter,
         )
-        _check_day_cap(services, productions)
-        await check_quotes(services, productions)
         async with anyio.create_task_group() as group:
             group.start_soon(_heed_signals, halt, heard, reporter, group.cancel_scope)
+            try:
+                _check_day_cap(services, productions)
+                await check_quotes(services, productions)
+            except StoryboardError as exc:
+                # Nothing new is submitted, but what is paid already still comes home.
+                halt.set(str(exc), exc.exit_code)
             await Runner(services, halt).run(productions, finished)
-            if any(production.plan.buy_usd for production in productions):
+            if not halt.is_set and any(p.plan.buy_usd for p in productions):
                 await _name_orphans(services, began)
             group.cancel_scope.cancel()
     return heard[-1] if heard else ExitCode.DONE

@@ -290,6 +290,8 @@ class TakeMaker:
         Raises:
             Halted: submissions were stopped first; the call was cancelled.
         """
+        if self._halt.is_set:
+            raise Halted(self._halt.reason)
         result: list[T] = []
         failure: list[Exception] = []
 
