@@ -1,0 +1,275 @@
+"""What a seed means: the storyboard, the account, the world's moods, the deaths. Pure."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+from simulation.lives import Fate
+
+# What can go wrong with a submission, by whether the provider made a task of it all the same.
+ACCEPTED_FAULTS = (
+    "lost_after",
+    "reset_after",
+    "500_after",
+    "502_after",
+    "503_after",
+    "504_after",
+    "hang_after",
+    "late_after",
+    "half_json_after",
+    "empty_after",
+    "no_id_after",
+    "envelope_500_after",
+    "drip_after",
+)
+UNMADE_FAULTS = (
+    "unreachable",
+    "lost_before",
+    "reset_before",
+    "500_before",
+    "502_before",
+    "503_before",
+    "504_before",
+    "hang_before",
+    "half_json_before",
+    "empty_before",
+    "no_id_before",
+    "envelope_500_before",
+    "envelope_422",
+    "400",
+    "401",
+    "402",
+    "429",
+    "429_seconds",
+    "429_silly",
+    "307",
+)
+POLL_FAULTS = ("500", "503", "429", "429_seconds", "drop", "hang", "garbage", "half_json", "401")
+POLL_MOODS = ("404_at_first", "404_for_long", "unknown_word", "regress")
+TASK_FATES = (
+    "failed",
+    "moderated",
+    "cancelled",
+    "timeout",
+    "deleted",
+    "barren",
+    "late_outputs",
+    "two_outputs",
+    "object_output",
+    "flagged",
+    "stuck",
+    "slow",
+)
+DOWNLOAD_FAULTS = (
+    "expired",
+    "404_once",
+    "500",
+    "503",
+    "drop",
+    "reset_mid",
+    "cut_with_length",
+    "cut_without_length",
+    "flipped",
+    "hang",
+)
+HISTORY_FAULTS = ("500", "429", "drop", "hang", "garbage", "half_json")
+OTHER_FAULTS = ("500", "429", "drop", "garbage", "hang")
+UPLOAD_FAULTS = ("500", "drop", "hang")
+
+# Points around the paid request, where a death costs most.
+TENDER_POINTS = (
+    "account try_start",
+    "journal intent",
+    "journal intent done",
+    "submit sent",
+    "submit made",
+    "submit answered",
+    "journal accepted",
+    "journal accepted done",
+    "account answered",
+    "journal doubt",
+    "journal absent",
+    "history sent",
+    "history answered",
+    "poll answered",
+    "journal completed",
+    "journal downloaded",
+    "journal downloaded done",
+    "journal verified",
+    "clip sent",
+    "clip answered",
+    "disk _sync",
+    "disk _rename",
+    "film",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """Chance of each fault at each of its chances to happen, by the kind of request."""
+
+    submit: dict[str, float] = field(default_factory=dict)
+    poll: dict[str, float] = field(default_factory=dict)
+    task: dict[str, float] = field(default_factory=dict)
+    download: dict[str, float] = field(default_factory=dict)
+    history: dict[str, float] = field(default_factory=dict)
+    other: dict[str, float] = field(default_factory=dict)
+    upload: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedShot:
+    """A shot as the judge knows it: equal ``key`` means equal content."""
+
+    shot_id: str
+    key: int
+    takes: int
+    duration_s: int
+    resolution: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Everything about one simulated production that is decided beforehand.
+
+    ``boards``: storyboards of the run, each a tuple of shots. ``together``: they are made by
+    processes of their own, at the same time, on one account. ``echo`` of inputs in the
+    history: ``exact``, ``rewritten`` images, or ``none``. ``history_off``: seconds from the
+    start during which the history answers nothing, infinite for ever. ``fates``: one for each
+    life that does not end as it pleases.
+    """
+
+    seed: int
+    boards: tuple[tuple[PlannedShot, ...], ...]
+    together: bool = False
+    uploads: bool = False
+    faults: Faults = field(default_factory=Faults)
+    fates: tuple[Fate | None, ...] = ()
+    pauses_s: tuple[float, ...] = ()
+    starts: int = 1000
+    window_s: float = 60.0
+    max_tasks: int = 1000
+    poll_interval_s: float = 5.0
+    submit_timeout_s: float = 20.0
+    settle_s: float = 5.0
+    task_limit_s: float = 300.0
+    latency_s: tuple[float, float] = (0.01, 0.2)
+    task_s: tuple[float, float] = (4.0, 14.0)
+    history_lag_s: float = 0.0
+    history_off_s: float = 0.0
+    poll_off_s: tuple[float, float] = (0.0, 0.0)
+    echo: str = "exact"
+    strangers: int = 0
+    skew_s: float = 0.0
+    short_budget: bool = False
+
+    @property
+    def shots(self) -> list[PlannedShot]:
+        """Every shot of every storyboard."""
+        return [shot for board in self.boards for shot in board]
+
+
+def plain_board(shots: int, *, first: int = 0) -> tuple[PlannedShot, ...]:
+    """A storyboard of shots that are all different."""
+    return tuple(
+        PlannedShot(
+            shot_id=f"sh{n:03d}",
+            key=n,
+            takes=1,
+            duration_s=10 if n % 3 == 0 else 6,
+            resolution="480p" if n % 4 == 0 else "720p",
+        )
+        for n in range(first, first + shots)
+    )
+
+
+def random_scenario(seed: int, *, shots: int = 20) -> Scenario:
+    """The scenario of a seed: anything may be wrong, most things are not."""
+    rng = random.Random(f"scenario {seed}")
+    # A world with everything broken at once tests little: how rough it is differs, too.
+    roughness = rng.choice((0.0, 0.03, 0.1, 0.25))
+    boards = _boards(rng, shots)
+    starts, window_s, max_tasks = rng.choice(
+        ((2, 6.0, 2), (5, 10.0, 3), (20, 20.0, 8), (60, 60.0, 30), (500, 60.0, 300))
+    )
+    lives = rng.choice((0, 0, 1, 1, 2, 3, 5))
+    settle_s = rng.choice((1.0, 5.0, 10.0))
+    submit_timeout_s = rng.choice((3.0, 10.0, 20.0))
+    off_s = 0.0
+    if rng.random() < 0.15:
+        off_s = rng.choice((20.0, 300.0, float("inf")))
+    together = len(boards) > 1 and rng.random() < 0.5
+    echo = rng.choice(("exact", "exact", "exact", "none", "rewritten"))
+    strangers = rng.choice((0, 0, 0, 1, 3, 130))
+    if echo == "none":
+        # A history that shows no inputs cannot tell a stranger's task from ours, nor that of
+        # another process: the account must be the run's alone. `test_simulation` says so.
+        together, strangers = False, 0
+    return Scenario(
+        seed=seed,
+        boards=boards,
+        together=together,
+        uploads=rng.random() < 0.2,
+        faults=_faults(rng, roughness),
+        fates=tuple(_fate(rng) for _ in range(lives)),
+        pauses_s=tuple(rng.choice((0.05, 1.0, 8.0, 40.0, 200.0)) for _ in range(lives)),
+        starts=starts,
+        window_s=window_s,
+        max_tasks=max_tasks,
+        poll_interval_s=rng.choice((2.0, 5.0)),
+        submit_timeout_s=submit_timeout_s,
+        settle_s=settle_s,
+        task_limit_s=rng.choice((120.0, 300.0)),
+        latency_s=rng.choice(((0.001, 0.01), (0.01, 0.2), (0.1, 1.0))),
+        task_s=rng.choice(((0.5, 2.0), (4.0, 14.0), (5.0, 40.0))),
+        history_lag_s=rng.choice((0.0, 0.0, settle_s / 2, settle_s)),
+        history_off_s=off_s,
+        poll_off_s=(30.0, 210.0) if rng.random() < 0.05 else (0.0, 0.0),
+        echo=echo,
+        strangers=strangers,
+        skew_s=rng.choice((0.0, 0.0, -40.0, 40.0, 86_400.0, -86_400.0)),
+        short_budget=rng.random() < 0.03,
+    )
+
+
+def _boards(rng: random.Random, shots: int) -> tuple[tuple[PlannedShot, ...], ...]:
+    count = 2 if shots > 1 and rng.random() < 0.2 else 1
+    twins, retakes = rng.random() < 0.15, rng.random() < 0.15
+    boards: list[tuple[PlannedShot, ...]] = []
+    left = shots
+    for index in range(count):
+        size = left // (count - index)
+        left -= size
+        board: list[PlannedShot] = []
+        for shot in plain_board(size, first=sum(map(len, boards))):
+            takes = rng.choice((1, 1, 1, 2)) if retakes else 1
+            is_twin = twins and bool(board) and rng.random() < 0.15
+            content = rng.choice(board) if is_twin else shot
+            board.append(replace(content, shot_id=shot.shot_id, takes=takes))
+        boards.append(tuple(board))
+    return tuple(boards)
+
+
+def _faults(rng: random.Random, roughness: float) -> Faults:
+    def arm(kinds: tuple[str, ...], total: float = 0.5) -> dict[str, float]:
+        armed = {kind: roughness for kind in kinds if rng.random() < 0.25}
+        scale = min(1.0, total / max(sum(armed.values()), 1e-9))
+        return {kind: chance * scale for kind, chance in armed.items()}
+
+    return Faults(
+        submit=arm(ACCEPTED_FAULTS + UNMADE_FAULTS),
+        poll=arm(POLL_FAULTS),
+        task=arm(TASK_FATES + POLL_MOODS, 0.4),
+        download=arm(DOWNLOAD_FAULTS),
+        history=arm(HISTORY_FAULTS),
+        other=arm(OTHER_FAULTS),
+        upload=arm(UPLOAD_FAULTS),
+    )
+
+
+def _fate(rng: random.Random) -> Fate:
+    what = rng.choice(("kill", "kill", "kill", "kill", "interrupt", "terminate"))
+    if rng.random() < 0.5:
+        return Fate(what=what, label="", count=int(rng.expovariate(1 / 250)) + 1)
+    return Fate(what=what, label=rng.choice(TENDER_POINTS), count=rng.randint(1, 12))
