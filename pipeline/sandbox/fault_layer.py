@@ -179,7 +179,6 @@ class FaultLayer:
             return
         if endpoint is Endpoint.HISTORY:
             body = narrow_history(body, after_ns=self._lifetimes.oldest_ns(), before_ns=before_ns)
-            scope = _without_length(scope)
         answer = await delivery.hold(app, scope, delivery.replay(body, receive))
         await self._answer(call, answer if call.of_files else self._lifetimes.dated(answer))
 
@@ -332,9 +331,3 @@ class FaultLayer:
 def _tells(rule: Rule) -> bool:
     """Whether the client hears the whole answer although it dies of it."""
     return rule.fault == "kill_client" and rule.text("when") == "after_answer"
-
-
-def _without_length(scope: Scope) -> Scope:
-    """The same request, of whatever length."""
-    kept = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
-    return {**scope, "headers": kept}

@@ -101,7 +101,8 @@ def test_endless_download_goes_on_until_the_client_has_enough() -> None:
         # Nothing is left running: the server is free for others, and stops at once.
         start = time.monotonic()
         assert customer.get("/balance").status_code == 200
-    assert time.monotonic() - start < 0.8
+    # One that went on would be dropped after a second.
+    assert time.monotonic() - start < 0.95
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_slow_download_comes_in_drops_and_whole(rule: dict[str, object]) -> None
         with customer.cdn.stream("GET", url) as answer:
             head_s = time.monotonic() - start
             arrivals = [(time.monotonic() - start, piece) for piece in answer.iter_raw()]
-        assert head_s < 0.15
+        assert head_s < arrivals[-1][0] - 0.2
         assert 0.3 <= arrivals[-1][0] < 2
         assert len(arrivals) > 10
         assert b"".join(piece for _, piece in arrivals) == clip_bytes()

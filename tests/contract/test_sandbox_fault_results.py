@@ -166,6 +166,17 @@ def test_every_address_lives_as_long_as_the_script_says() -> None:
         assert customer.cdn.get(customer.result(task_id)["outputs"][0]).status_code == 200
 
 
+def test_asking_for_a_fresh_address_is_never_a_poll_too_many() -> None:
+    clock = FakeClock()
+    with faulty(settings={"url_ttl": 10}, clock=clock) as customer:
+        task_id = customer.buy()
+        for _ in range(5):
+            url = customer.result(task_id)["outputs"][0]
+            clock.forward(10)
+            assert customer.cdn.get(url).status_code == 403
+        assert customer.kinds() == []
+
+
 def test_task_and_clip_are_forgotten_after_their_retention() -> None:
     clock = FakeClock()
     with faulty(settings={"retention": 60}, clock=clock) as customer:
@@ -177,7 +188,13 @@ def test_task_and_clip_are_forgotten_after_their_retention() -> None:
         young = customer.buy()
         assert poll(customer, task_id).json() == {"code": 404, "message": "Prediction not found"}
         assert customer.cdn.get(url).status_code == 404
-        assert [item["id"] for item in customer.data(history(customer))["items"]] == [young]
+        for since, known in (
+            ("", [young]),
+            ("2000-01-01T00:00:00Z", [young]),
+            ("2065-01-01T00:00:00Z", []),
+        ):
+            page = customer.data(history(customer, created_after=since))
+            assert [item["id"] for item in page["items"]] == known
         assert len(customer.record()["bill"]["rows"]) == 2
 
 
