@@ -62,7 +62,7 @@ batch: $(STAMP) ## make or resume every film of DIR, for a timer
 	@$(BIN)/storyboard run --out $(OUT) $(wildcard $(patsubst %/,%,$(DIR))/*.yaml) $(ARGS)
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: $(STAMP) ## format, lint and types
 	@$(BIN)/ruff format --check .
