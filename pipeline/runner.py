@@ -11,6 +11,7 @@ from functools import partial
 
 import anyio
 
+from pipeline.account import AccountStore
 from pipeline.errors import ExitCode, StorageError, StoryboardError, gravest
 from pipeline.filming import make_film
 from pipeline.ledger import DOUBTFUL, FREE, Attempt, AttemptState
@@ -21,6 +22,24 @@ from pipeline.taking import TakeMaker
 
 # Its task runs, or may do: it has a place among those that the account may run at once.
 _UNDER_WAY = DOUBTFUL | {AttemptState.SUBMITTED}
+
+
+def heed_journals(account: AccountStore, productions: Sequence[Production]) -> None:
+    """Free what runs of these storyboards that died have left taken in the account.
+
+    Comes before anything that asks what the account still allows.
+
+    Raises:
+        StorageError: the account's state cannot be written.
+    """
+    for production in productions:
+        attempts = production.ledger().attempts
+        account.heed_journal(
+            production.attempt_prefix,
+            known={a.attempt_id for a in attempts},
+            running={a.attempt_id for a in attempts if a.state in _UNDER_WAY},
+            charged={a.attempt_id for a in attempts if a.state not in FREE},
+        )
 
 
 class Runner:
@@ -49,8 +68,6 @@ class Runner:
             outcomes[index] = await self._produce(production)
             finished(outcomes[index])
 
-        for production in productions:
-            self._heed(production)
         self._taker.work_on(productions)
         # Doubts of earlier runs are settled before anything new is submitted.
         self._doubts = sum(len(_doubts(production.plan)) for production in productions)
@@ -60,16 +77,6 @@ class Runner:
             for index, production in enumerate(productions):
                 group.start_soon(one, index, production)
         return [outcomes[index] for index in sorted(outcomes)]
-
-    def _heed(self, production: Production) -> None:
-        """Free what a run of this storyboard that died has left taken in the account."""
-        attempts = production.ledger().attempts
-        self._services.account.heed_journal(
-            production.attempt_prefix,
-            known={a.attempt_id for a in attempts},
-            running={a.attempt_id for a in attempts if a.state in _UNDER_WAY},
-            charged={a.attempt_id for a in attempts if a.state not in FREE},
-        )
 
     async def _produce(self, production: Production) -> Outcome:
         results: list[TakeResult] = []

@@ -37,7 +37,7 @@ from pipeline.providers.http import HttpProvider
 from pipeline.providers.limits import Limiter, Retrying, allowance
 from pipeline.providers.wavespeed import WaveSpeed
 from pipeline.quoting import check_quotes
-from pipeline.runner import Runner
+from pipeline.runner import Runner, heed_journals
 from pipeline.settings import Access, Settings, account_level
 from pipeline.summary import Outcome
 
@@ -111,6 +111,7 @@ async def run_session(
             settings=settings,
             reporter=reporter,
         )
+        heed_journals(account, productions)
         async with anyio.create_task_group() as group:
             group.start_soon(_heed_signals, halt, heard, reporter, group.cancel_scope)
             try:

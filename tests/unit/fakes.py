@@ -31,7 +31,7 @@ from pipeline.pricing import RATE_CARDS, estimate
 from pipeline.production import Clock, Halt, Production, Services
 from pipeline.providers.base import HistoryItem, TakeRequest, TaskPhase, TaskStatus
 from pipeline.providers.limits import Limiter
-from pipeline.runner import Runner
+from pipeline.runner import Runner, heed_journals
 from pipeline.settings import Settings, read_settings
 from pipeline.summary import (
     Outcome,
@@ -364,6 +364,7 @@ class World:
             services = self.open(stack)
             productions = [self.open_production(stack, each, **options) for each in storyboards]
             self.halt = Halt()
+            heed_journals(services.account, productions)
             return await Runner(services, self.halt).run(productions, self._end)
 
     def _end(self, outcome: Outcome) -> None:
