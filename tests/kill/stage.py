@@ -42,7 +42,8 @@ class Terms:
     """What the provider allows, as both sides know it, and what its history tells.
 
     ``starts`` in any ``window_s``; ``echo``: the history repeats what was ordered. Without that,
-    lost answers can only be told apart where one submission is in flight at a time.
+    lost answers can only be told apart where one submission is in flight at a time. ``rules`` are
+    lines of a fault script that hold for every run.
     """
 
     name: str
@@ -50,16 +51,25 @@ class Terms:
     window_s: float
     max_tasks: int
     echo: bool
-    latency_s: tuple[float, float] = (0.2, 0.6)
+    rules: tuple[Mapping[str, object], ...] = ()
 
 
-# Nothing binds; all shots are submitted at once, so many answers can be lost by one kill.
+# Half of the time before a submission is taken, half of it after: where a kill makes a doubt.
+_HESITANT = (
+    {"on": "submit", "fault": "delay", "seconds": 0.2},
+    {"on": "submit", "fault": "slow_body", "seconds": 0.2},
+)
+# Nothing binds, and all shots are submitted at once: many answers can be lost by one kill.
 WIDE = Terms(name="wide", starts=5000, window_s=60.0, max_tasks=10_000, echo=True)
+# Four submissions at a time, whose answers take long: most kills lose some.
+SLOW = Terms(name="slow", starts=120, window_s=60.0, max_tasks=10_000, echo=True, rules=_HESITANT)
 # One submission at a time, and a history that names tasks without saying what they are.
-ONE_LANE = Terms(name="one lane", starts=30, window_s=60.0, max_tasks=10_000, echo=False)
+ONE_LANE = Terms(
+    name="one lane", starts=30, window_s=60.0, max_tasks=10_000, echo=False, rules=_HESITANT
+)
 # Both limits bind, across every restart.
 TIGHT = Terms(name="tight", starts=6, window_s=3.0, max_tasks=6, echo=True)
-TERMS = {terms.name: terms for terms in (WIDE, ONE_LANE, TIGHT)}
+TERMS = {terms.name: terms for terms in (WIDE, SLOW, ONE_LANE, TIGHT)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +153,7 @@ def provider(stage: Stage, terms: Terms, **options: Any) -> Iterator[SandboxServ
         "rate_window_s": terms.window_s,
         "max_tasks": terms.max_tasks,
         "history_inputs": terms.echo,
-        "latency_s": terms.latency_s,
+        "latency_s": (0.2, 0.6),
         # Below the command's interval by more than what a loaded machine adds to an answer.
         "min_poll_s": 0.15,
     }
@@ -164,9 +174,12 @@ def quick_ffmpeg() -> Path:
     return find_ffmpeg(os.environ)
 
 
-def environment(terms: Terms, base_url: str, folder: Path) -> dict[str, str]:
+def environment(
+    terms: Terms, base_url: str, folder: Path, *, day_cap_usd: Decimal | None = None
+) -> dict[str, str]:
     """What the command sees: the account of one folder, patience counted in seconds."""
-    return {
+    cap = {} if day_cap_usd is None else {"STORYBOARD_DAY_CAP_USD": str(day_cap_usd)}
+    return cap | {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "LANG": "C.UTF-8",
