@@ -21,6 +21,10 @@ LIFE_LIMIT_S = 7200.0
 _ROUNDING_S = 1e-5
 _CENT = Decimal("0.01")
 _HOPELESS = frozenset({AttemptState.FAILED, AttemptState.LOST, AttemptState.DAMAGED})
+# With a submission in doubt, a run that says one of these hides it.
+_NO_WORD_OF_A_DOUBT = frozenset(
+    {ExitCode.DONE, ExitCode.SHOT_FAILED, ExitCode.UNAVAILABLE, ExitCode.TRY_LATER}
+)
 # A clip that came damaged this often is given up, paid as it is.
 _DAMAGE_BORNE = 3
 
@@ -40,6 +44,11 @@ def judge(stage: Stage) -> list[str]:
         breaches += _ending(stage, board.name, ledgers[board.name], attempts)
         if ledgers[board.name].spent_usd > (board.budget_usd or 0):
             breaches.append(f"{board.name}: over its budget")
+    breaches += [
+        f"life {ended.life} ends with {ended.code!r} and {ended.doubts} submissions in doubt"
+        for ended in stage.ended
+        if ended.doubts and ended.code in _NO_WORD_OF_A_DOUBT
+    ]
     return breaches
 
 

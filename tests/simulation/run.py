@@ -47,14 +47,14 @@ from pipeline.commands.jobs import Job, plan_job
 from pipeline.download import Downloader
 from pipeline.errors import ExitCode, StoryboardError, gravest
 from pipeline.journal import read_events
-from pipeline.ledger import Book, Ledger, fold
+from pipeline.ledger import DOUBTFUL, Book, Ledger, fold
 from pipeline.model import Storyboard
 from pipeline.production import Clock, Halt, Production, Services
 from pipeline.providers.http import HttpProvider
 from pipeline.providers.limits import Limiter, Retrying, allowance
 from pipeline.providers.wavespeed import WaveSpeed
 from pipeline.quoting import check_quotes
-from pipeline.runner import Runner
+from pipeline.runner import Runner, heed_journals
 from pipeline.settings import account_level
 from pipeline.summary import Outcome, summarise, write_summary
 
@@ -67,7 +67,10 @@ _ARGS = argparse.Namespace(provider=PROVIDER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How one life of one storyboard ended; ``code`` None where it was killed."""
+    """How one life of one storyboard ended; ``code`` None where it was killed.
+
+    ``doubts``: submissions whose outcome it did not know in the end.
+    """
 
     life: int
     board: str
@@ -75,7 +78,7 @@ class Ended:
     calm: bool
     began_s: float
     ended_s: float
-    bought: bool
+    doubts: int
 
 
 @dataclass(slots=True)
@@ -179,7 +182,7 @@ async def _live(stage: Stage, life: Life, storyboards: Sequence[Storyboard]) -> 
     _LIFE.set(life)
     began_s, calm = trio.current_time(), stage.world.calm
     codes: dict[str, ExitCode | None] = {board.name: None for board in storyboards}
-    bought: set[str] = set()
+    books: dict[str, Book] = {}
 
     def end(job: Job, outcome: Outcome) -> None:
         life.tick("film summary")
@@ -195,8 +198,7 @@ async def _live(stage: Stage, life: Life, storyboards: Sequence[Storyboard]) -> 
             book = Book(journal.events())
             job = stage.job(board, book.ledger())
             jobs[board.name] = job
-            if job.plan.buy_usd:
-                bought.add(board.name)
+            books[board.name] = book
             if job.is_finished:
                 codes[board.name] = ExitCode.DONE
             elif job.plan.buy_usd and job.plan.committed_usd > (board.budget_usd or 0):
@@ -232,7 +234,7 @@ async def _live(stage: Stage, life: Life, storyboards: Sequence[Storyboard]) -> 
             calm=calm,
             began_s=began_s,
             ended_s=trio.current_time(),
-            bought=name in bought,
+            doubts=sum(a.state in DOUBTFUL for a in books[name].ledger().attempts),
         )
         for name, code in codes.items()
     ]
@@ -262,6 +264,7 @@ async def _session(
 
     try:
         async with _services(stage, life) as services:
+            heed_journals(services.account, productions)
             await check_quotes(services, productions)
             async with anyio.create_task_group() as group:
                 life.on_interrupt, life.on_terminate = interrupt, terminate
