@@ -280,16 +280,20 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as exc:
-        # Not the file's content but the place it is in: space, permissions, another program.
-        raise StorageError(
-            f"the journal {path} cannot be opened: {exc}",
-            hint="check the free space and the permissions of its folder, then run again",
-        ) from exc
+        raise _no_place(path, "opened", exc) from exc
     except sqlite3.DatabaseError as exc:
         raise StorageError(
             f"the journal {path} cannot be read: {exc}",
             hint="nothing was submitted; restore it from a copy before spending again",
         ) from exc
+
+
+def _no_place(path: Path, done: str, exc: Exception) -> StorageError:
+    """Not the file's content but the place it is in: space, permissions, another program."""
+    return StorageError(
+        f"the journal {path} cannot be {done}: {exc}",
+        hint="check the free space and the permissions of its folder, then run again",
+    )
 
 
 def _prepare(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
@@ -321,6 +325,8 @@ def _read(db: sqlite3.Connection, folder: Path) -> list[Event]:
     try:
         rows = db.execute("SELECT seq, at, attempt, kind, data FROM events ORDER BY seq").fetchall()
         return [_event(*row) for row in rows]
+    except sqlite3.OperationalError as exc:
+        raise _no_place(folder / JOURNAL_NAME, "read", exc) from exc
     except (sqlite3.Error, ValueError) as exc:
         raise StorageError(
             f"the journal in {folder} cannot be read: {exc}",
