@@ -195,7 +195,11 @@ def test_client_is_killed_after_half_of_a_clip(tmp_path: Path) -> None:
             assert customer.record()["tasks"][0]["downloads"] == 1
 
 
-@pytest.mark.parametrize("content", ["", "soon", "0", "-1", "1", str(os.getpid())])
+@pytest.mark.parametrize(
+    "content",
+    ["", "soon", "0", "-1", "1", str(os.getpid())],
+    ids=["nothing", "no number", "zero", "everybody", "init", "ourselves"],
+)
 def test_only_a_client_is_ever_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:

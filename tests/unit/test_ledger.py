@@ -85,7 +85,7 @@ def test_second_intent_of_an_attempt_is_refused() -> None:
         fold([event(Kind.INTENT), event(Kind.INTENT)])
 
 
-@pytest.mark.parametrize("state", set(State) - BINDS_NOTHING - RESERVES)
+@pytest.mark.parametrize("state", sorted(set(State) - BINDS_NOTHING - RESERVES))
 @pytest.mark.parametrize(
     "kind", [Kind.REFUSED, Kind.ABSENT, Kind.DOUBT, Kind.ABANDONED, Kind.ACCEPTED]
 )
