@@ -7,6 +7,7 @@ STAMP  := $(VENV)/.installed
 OUT    ?= out
 DIR    ?= manifests
 DEMO   := manifests/aurora-bottle.yaml
+BATCH   = $(wildcard $(patsubst %/,%,$(DIR))/*.yaml $(patsubst %/,%,$(DIR))/*.yml)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,7 +60,8 @@ status: need-manifest $(STAMP) ## show where MANIFEST stands
 	@$(BIN)/storyboard status --out $(OUT) $(MANIFEST) $(ARGS)
 
 batch: $(STAMP) ## make or resume every film of DIR, for a timer
-	@$(BIN)/storyboard run --out $(OUT) $(wildcard $(patsubst %/,%,$(DIR))/*.yaml) $(ARGS)
+	@test -n '$(BATCH)' || { echo 'no *.yaml or *.yml in $(DIR)' >&2; exit 66; }
+	@$(BIN)/storyboard run --out $(OUT) $(BATCH) $(ARGS)
 
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)

@@ -255,6 +255,14 @@ class AccountStore:
                 over,
             )
 
+    def unanswered_besides(self, attempt_ids: Collection[str]) -> int:
+        """How many submissions of other runs may have made a task that nobody knows yet."""
+        with self._transaction():
+            rows = self._db.execute(
+                "SELECT attempt FROM starts WHERE answered_at IS NULL"
+            ).fetchall()
+        return sum(attempt_id not in attempt_ids for (attempt_id,) in rows)
+
     def knows_task(self, task_id: str) -> bool:
         """Whether any run of this account started or follows that task."""
         with self._transaction("BEGIN"):

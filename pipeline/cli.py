@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 from pipeline import __version__
 from pipeline.errors import ExitCode, StoryboardError, UsageError
+from pipeline.text import clean
 
 _COMMANDS = (
     "validate",
@@ -82,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; no exception leaves here but ``SystemExit``."""
     debug = "--debug" in arguments
+    _mend_streams()
     try:
         parsed = build_parser().parse_args(arguments)
         return int(parsed.main(parsed))
@@ -97,6 +101,11 @@ def main(arguments: Sequence[str]) -> int:
         # The reader of our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.DONE)
+    except OSError as exc:
+        if debug:
+            traceback.print_exc()
+        _complain(f"storyboard: {exc.strerror or exc}: {clean(str(exc.filename or 'output'))}")
+        return int(ExitCode.IO_ERROR)
     except Exception:  # noqa: BLE001 - the last resort, and the only one
         traceback.print_exc()
         _complain("storyboard: this is a bug; please report it with the lines above")
@@ -104,7 +113,7 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         try:
             sys.stdout.flush()
-        except (BrokenPipeError, ValueError):
+        except (OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -117,6 +126,19 @@ def entry() -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
     sys.exit(code)
+
+
+def _mend_streams() -> None:
+    """Give closed streams a place to go, and let no character stop the program."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # Left open for as long as the program runs.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
 
 
 def _complain(text: str) -> None:

@@ -215,11 +215,20 @@ def check_first_run(folder: Path) -> None:
         StorageError: clips are there without the journal that paid for them.
     """
     log = folder / f"{JOURNAL_NAME}-wal"
-    if log.exists() or any((folder / _CLIPS_FOLDER).glob("*.mp4")):
+    if log.exists() or any((folder / _CLIPS_FOLDER).glob("*.mp4")) or _tells_of_money(folder):
         raise StorageError(
             f"{folder} holds earlier work, but the journal that says what was paid is gone",
             hint=f"put {JOURNAL_NAME} back from a copy, or move the folder away to begin anew",
         )
+
+
+def _tells_of_money(folder: Path) -> bool:
+    """Whether a summary of an earlier run says that real money was spent here."""
+    try:
+        money = json.loads((folder / "run.json").read_text(encoding="utf-8"))["money"]
+        return bool(money["real"]) and money["spent_usd"] != "0"
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _take_lock(path: Path) -> IO[str]:

@@ -116,6 +116,7 @@ class Attempt:
     reason: str = ""
     request: Mapping[str, Any] | None = None
     refunded_usd: Decimal = Decimal(0)
+    account: str | None = None
     server_ahead_s: float | None = None
 
     @property
@@ -219,6 +220,7 @@ def _begin(event: Event) -> Attempt:
         intended_at=event.at,
         changed_at=event.at,
         request=data.get("request"),
+        account=data.get("account"),
         server_ahead_s=data.get("server_ahead_s"),
     )
 

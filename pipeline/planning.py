@@ -29,6 +29,7 @@ from pipeline.pricing import RateCard, dollars, price_take
 
 # Part of a film's identity: raise it when the same clips would give other bytes.
 _FILM_FORMAT = 1
+_FREE_PROVIDER = "sandbox"
 
 
 class Action(StrEnum):
@@ -121,6 +122,9 @@ def make_plan(
         KeyError: the rate card has no price for a shot.
     """
     relevant = [a for a in ledger.attempts if a.provider == provider and a.state not in FREE]
+    if provider == _FREE_PROVIDER:
+        # What the sandbox lost costs nothing to draw again.
+        relevant = [a for a in relevant if a.state is not AttemptState.LOST]
     wanted = {shot.id: fingerprint(shot, model) for shot in storyboard.shots}
     own = {shot.id: current_takes(shot.id, wanted[shot.id], relevant) for shot in storyboard.shots}
     claimed = {attempt.attempt_id for attempts in own.values() for attempt in attempts}
@@ -134,10 +138,14 @@ def make_plan(
         again = shot.id in retake
         attempts = [a for a in own[shot.id] if not (again and a.state in SPOILED)]
         lines = [_continue(shot, attempt, missing_clips) for attempt in attempts]
-        lacking = max(shot.takes - len(attempts), 1 if again else 0)
+        # A retake that was cut short is taken up, not bought a second time.
+        under_way = any(a.state in PENDING | DOUBTFUL for a in attempts)
+        lacking = max(shot.takes - len(attempts), 1 if again and not under_way else 0)
         next_take = ledger.next_take(shot.id)
         if not again:
-            twins = [a for a in spare if a.fingerprint == wanted[shot.id]][:lacking]
+            # Of several, the newest: a renamed shot keeps the take that its film used.
+            same = [a for a in spare if a.fingerprint == wanted[shot.id]]
+            twins = same[max(0, len(same) - lacking) :]
             spare = [a for a in spare if a not in twins]
             lines += [
                 _take_over(shot, attempt, next_take + i, missing_clips)

@@ -68,6 +68,8 @@ class Services:
     conform: Conform
     settings: Settings
     reporter: Reporter
+    # Names the account that pays, without giving its key away; goes into every intent.
+    account_name: str = ""
     clock: Clock = field(default_factory=Clock)
     # Spreads polls and retries, so that a run can be replayed; nothing secret hangs on it.
     random: Random = field(default_factory=Random)

@@ -28,6 +28,7 @@ from pipeline.errors import (
     ProviderError,
     StoryboardError,
 )
+from pipeline.ledger import DOUBTFUL, PENDING
 from pipeline.media.conform import conform
 from pipeline.media.verify import verify_clip
 from pipeline.pricing import dollars
@@ -68,15 +69,19 @@ async def run_session(
     ffmpeg: Path,
     reporter: Reporter,
     finished: Callable[[Outcome], None],
+    same_account: bool = False,
 ) -> ExitCode:
     """Run productions on one account.
 
     Args:
         finished: called as each storyboard ends; not called for one that a signal cut short.
+        same_account: a person says that another key or address is the same account.
     Returns:
         DONE, or the signal's exit code where one cut the run short.
     """
     capabilities = CAPABILITIES[provider]
+    if not same_account:
+        _check_account(productions, access)
     settings = settings_for(settings, provider)
     limits = allowance(account_level(settings, capabilities), settings.rate_window_s)
     halt = Halt()
@@ -110,6 +115,7 @@ async def run_session(
             conform=partial(conform, ffmpeg=ffmpeg, workers=max(1, os.cpu_count() or 1)),
             settings=settings,
             reporter=reporter,
+            account_name=access.account,
         )
         heed_journals(account, productions)
         async with anyio.create_task_group() as group:
@@ -125,6 +131,22 @@ async def run_session(
                 await _name_orphans(services, began)
             group.cancel_scope.cancel()
     return heard[-1] if heard else ExitCode.DONE
+
+
+def _check_account(productions: Sequence[Production], access: Access) -> None:
+    """Refuse to look for tasks where they were not made: not finding them would prove nothing.
+
+    Raises:
+        ConfigurationError: an unfinished submission was made with another key or address.
+    """
+    for production in productions:
+        for attempt in production.ledger().attempts:
+            unfinished = attempt.state in PENDING | DOUBTFUL
+            if unfinished and attempt.account not in {None, "", access.account}:
+                raise ConfigurationError(
+                    f"{attempt.slate} was submitted with another key or base URL; nothing sent",
+                    hint="use those again, or add --same-account if only the key was changed",
+                )
 
 
 def _check_day_cap(services: Services, productions: Sequence[Production]) -> None:

@@ -97,7 +97,10 @@ async def find_task(services: Services, attempt: Attempt, ledgers: Iterable[Ledg
         await clock.sleep(min(wait_s, settings.submit_timeout_s + settings.settle_s))
     attempts = [known for ledger in ledgers for known in ledger.attempts]
     taken = {known.task_id for known in attempts}
+    ours = {known.attempt_id for known in attempts}
     alone = sum(known.state in DOUBTFUL for known in attempts) <= 1
+    # Another process's submission may be on the wire just now, or in doubt.
+    alone = alone and not services.account.unanswered_besides(ours)
     for last_look in (False, True):
         try:
             found = await services.provider.history(_earliest(services, attempt))

@@ -254,6 +254,7 @@ class TakeMaker:
             take=planned.take,
             fingerprint=planned.fingerprint,
             provider=capabilities.provider,
+            account=self._services.account_name,
             model=capabilities.model,
             price_usd=str(planned.price_usd),
             duration_s=request.duration_s,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pipeline.commands.options import add_manifests, add_out, add_output_style
+from pipeline.errors import UsageError
 
 HELP = "watch the ad before paying: the film from the free sandbox"
 
@@ -19,12 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_manifests(parser)
     add_out(parser)
     add_output_style(parser)
-    parser.set_defaults(max_cost=None, yes=True, only=None, retake=[])
+    parser.set_defaults(max_cost=None, yes=True, only=None, retake=[], same_account=False)
 
 
 def main(args: argparse.Namespace) -> int:
     """A run on the sandbox, whatever the manifest names."""
     from pipeline.commands.making import make  # noqa: PLC0415 - slow to import
 
+    if args.provider not in {None, "sandbox"}:
+        raise UsageError("an animatic is made by the sandbox", hint="leave --provider out")
     args.provider = "sandbox"
     return make(args, animatic=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from functools import partial
@@ -49,6 +50,8 @@ def main(args: argparse.Namespace) -> int:
     codes = list(loaded.codes)
     join = partial(conform, ffmpeg=find_ffmpeg(os.environ))
 
+    summaries = []
+
     def remake(storyboard: Storyboard, journal: Journal, folder: Path) -> str:
         ledger = fold(journal.events())
         job = plan_job(args, storyboard, folder, ledger)
@@ -75,15 +78,22 @@ def main(args: argparse.Namespace) -> int:
         outcome = Outcome(
             plan=job.plan, ledger=ledger, folder=folder, exit_code=ExitCode.DONE, film=film
         )
-        write_summary(folder, summarise(outcome, job.estimate, job.provider))
+        summary = summarise(outcome, job.estimate, job.provider)
+        write_summary(folder, summary)
+        summaries.append(summary | {"folder": str(folder)})
         return film_text(outcome, film)
 
     for storyboard in loaded.storyboards:
         folder = find_folder(args.out, storyboard.name, provider_of(args, storyboard))
         try:
             with Journal(folder) as journal:
-                sys.stdout.write(remake(storyboard, journal, folder) + "\n")
+                text = remake(storyboard, journal, folder)
+                if not args.json and not args.quiet:
+                    sys.stdout.write(f"{text}\n")
         except StoryboardError as exc:
             messages.error(str(exc))
             codes.append(exc.exit_code)
+    if args.json:
+        text = json.dumps({"runs": summaries}, indent=2, ensure_ascii=False)
+        sys.stdout.write(f"{text}\n")
     return gravest([*codes, ExitCode.DONE])

@@ -132,7 +132,12 @@ def _open_all(
             results.messages.error(f"{storyboard.name}: {exc}")
             results.codes.append(exc.exit_code)
             continue
-        results.show(plan_text(job.plan, job.estimate, provider) + "\n")
+        text = plan_text(job.plan, job.estimate, provider) + "\n"
+        if provider != "sandbox" and job.plan.buy_usd and sys.stdin.isatty() and not args.yes:
+            # Who is asked to pay sees what for, however quiet the rest.
+            results.messages.error(text)
+        else:
+            results.show(text)
         opened.append(_Open(job, journal, book))
     return opened
 
@@ -233,6 +238,7 @@ def _work(
 
     from pipeline.embedded import embedded_sandbox  # noqa: PLC0415
     from pipeline.media.ffmpeg import find_ffmpeg  # noqa: PLC0415
+    from pipeline.media.inventory import require_complete  # noqa: PLC0415
     from pipeline.production import Production  # noqa: PLC0415
     from pipeline.session import run_session  # noqa: PLC0415
 
@@ -268,6 +274,7 @@ def _work(
     code, message = ExitCode.DONE, ""
     try:
         ffmpeg = find_ffmpeg(os.environ)
+        require_complete(ffmpeg)
         with ExitStack() as stack:
             if provider == "sandbox":
                 state = args.out / SANDBOX_FOLDER / "server"
@@ -285,6 +292,7 @@ def _work(
                     ffmpeg=ffmpeg,
                     reporter=progress,
                     finished=finished,
+                    same_account=args.same_account,
                 )
             )
     except StoryboardError as exc:

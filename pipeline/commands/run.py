@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask before paying")
     parser.add_argument(
+        "--same-account",
+        action="store_true",
+        help="another key or base URL than before, but the same account: fetch what it bought",
+    )
+    parser.add_argument(
         "--only", action="append", metavar="SHOT", help="work on this shot only (repeatable)"
     )
     parser.add_argument(

@@ -6,12 +6,14 @@ import argparse
 import csv
 import json
 import sys
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from pipeline.commands.options import add_out
-from pipeline.errors import ExitCode
+from pipeline.errors import ExitCode, FileMissing, UsageError
+from pipeline.text import shown
 
 HELP = "add up what was spent, by day, storyboard and provider"
 _COLUMNS = (
@@ -33,11 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = "examples:\n  storyboard spend\n  storyboard spend --since 2026-11-01 --csv"
     add_out(parser)
-    parser.add_argument("--since", metavar="DAY", default="", help="from this day, 2026-11-01")
+    parser.add_argument("--since", type=_day, metavar="DAY", help="from this day, 2026-11-01")
     parser.add_argument("--sandbox", action="store_true", help="count the free sandbox as well")
     style = parser.add_mutually_exclusive_group()
     style.add_argument("--json", action="store_true", help="print the result as JSON")
     style.add_argument("--csv", action="store_true", help="print the result as CSV")
+
+
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as exc:
+        raise UsageError(f"--since {shown(text)} is no day", hint="such as 2026-11-01") from exc
 
 
 def main(args: argparse.Namespace) -> int:
@@ -48,12 +57,15 @@ def main(args: argparse.Namespace) -> int:
     from pipeline.report import table  # noqa: PLC0415
     from pipeline.spending import spend_lines  # noqa: PLC0415
 
+    if not args.out.is_dir() and args.out != Path("out"):
+        raise FileMissing(f"there is no folder {args.out}", hint="name it with --out")
     folders: list[Path] = sorted(path.parent for path in args.out.glob(f"*/{JOURNAL_NAME}"))
     ledgers = [(folder.name, fold(read_events(folder))) for folder in folders]
     lines = [
         line
         for line in spend_lines(ledgers)
-        if (args.sandbox or line.provider != "sandbox") and line.day >= args.since
+        if (args.sandbox or line.provider != "sandbox")
+        and (args.since is None or line.day >= args.since)
     ]
     rows: list[dict[str, Any]] = [
         {column: getattr(line, column) for column in _COLUMNS} for line in lines

@@ -157,7 +157,8 @@ async def run_ffmpeg(
 async def _start(command: Sequence[str], *, cwd: Path | None, env: Mapping[str, str]) -> Process:
     try:
         return await anyio.open_process(
-            command,
+            # As bytes: a plain C locale could not carry a title with an umlaut.
+            [part.encode("utf-8", "surrogateescape") for part in command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -107,6 +107,18 @@ def inventory(ffmpeg: Path) -> Inventory:
     return Inventory(path=ffmpeg, version=match[1], missing=tuple(missing))
 
 
+def require_complete(ffmpeg: Path) -> None:
+    """Make sure that clips can be checked and joined, before any of them is paid for.
+
+    Raises:
+        FfmpegMissing: it cannot be run, or lacks something that is needed.
+    """
+    stock = inventory(ffmpeg)
+    if not stock.is_complete:
+        lacks = ", ".join(stock.missing[:5])
+        raise FfmpegMissing(f"{ffmpeg} lacks {lacks}", hint=INSTALL_HINT)
+
+
 def read_names(listing: str, mark: str = "") -> frozenset[str]:
     """Names in one of ffmpeg's listings, of the rows whose flags hold ``mark``."""
     names: set[str] = set()

@@ -179,7 +179,9 @@ async def _have_picture(
         )
     except MediaError as exc:
         raise _of_clip(exc, picture.source, "conform") from exc
+    digest = await anyio.to_thread.run_sync(file_sha256, part)
     await anyio.to_thread.run_sync(publish, part, picture.cached)
+    _seal(picture.cached).write_text(digest, encoding="ascii")
     made = await anyio.to_thread.run_sync(_probe_cached, picture)
     if made is None:
         raise MediaError(
@@ -194,12 +196,19 @@ async def _have_picture(
 def _probe_cached(picture: _Picture) -> VideoInfo | None:
     """What a cached picture is; None where it is missing, damaged or of other length."""
     try:
+        if _seal(picture.cached).read_text(encoding="ascii") != file_sha256(picture.cached):
+            return None
         video = probe(picture.cached).video
-    except (FileMissing, ClipRejected):
+    except (OSError, UnicodeError, FileMissing, ClipRejected):
         return None
     if video is None or video.packets != picture.frames or not is_copyable(video):
         return None
     return video
+
+
+def _seal(cached: Path) -> Path:
+    """Where the hash of a cached picture is kept: a probe alone does not see flipped bytes."""
+    return cached.with_name(f"{cached.name}.sha256")
 
 
 async def make_sound(workshop: Workshop, sources: Sequence[Source], cut: Cut) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +14,8 @@ from studio import Studio, paid_sandbox
 from pipeline.media.probe import probe
 from pipeline.sandbox import bill
 from pipeline.sandbox.bill import PriceRule
+from pipeline.sandbox.faults import parse_faults
+from pipeline.sandbox.wavespeed import WaveSpeedApi
 
 MODEL = "x-ai/grok-imagine-video/reference-to-video"
 PAID = ("--provider", "wavespeed", "--yes", "--max-cost", "100")
@@ -162,6 +165,72 @@ def test_retake_buys_one_more_and_the_film_uses_it(
         assert studio.run("run", *PAID, "--retake", "shot1", manifest) == 0
         assert server.record()["bill"]["total_usd"] == "0.90"
     assert studio.summary("ad")["shots"][0]["clip"] == "clips/shot1_tk02.mp4"
+
+
+def test_retake_that_was_cut_short_is_taken_up_and_not_bought_twice(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 1)
+    # The second task's clip cannot be had at first, so that run ends without it.
+    fault = {"on": "result", "fault": "outputs_url", "url": "file:///x", "nth": 2}
+    with paid_sandbox(monkeypatch, faults=parse_faults({"faults": [fault]})) as server:
+        studio.run("run", *PAID, manifest)
+        assert studio.run("run", *PAID, "--retake", "shot1", manifest) == 1
+        assert studio.run("run", *PAID, "--retake", "shot1", manifest) == 0
+        assert server.record()["bill"]["total_usd"] == "0.60"
+    assert studio.summary("ad")["shots"][0]["clip"] == "clips/shot1_tk02.mp4"
+
+
+def test_renamed_shot_keeps_the_take_that_its_film_used(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 1)
+    with paid_sandbox(monkeypatch) as server:
+        studio.run("run", *PAID, manifest)
+        studio.run("run", *PAID, "--retake", "shot1", manifest)
+        (take,) = studio.summary("ad")["shots"][0]["takes"][1:]
+        manifest.write_text(manifest.read_text().replace("id: shot1", "id: hero"))
+        assert studio.run("run", *PAID, manifest) == 0
+        assert server.record()["bill"]["total_usd"] == "0.60"
+    assert studio.summary("ad")["shots"][0]["takes"][0]["task_id"] == take["task_id"]
+
+
+def test_doubt_is_not_settled_at_another_address_than_it_was_made(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 1)
+    with paid_sandbox(monkeypatch, history=False) as server, monkeypatch.context() as broken:
+        broken.setattr(WaveSpeedApi, "_prediction", None)
+        assert studio.run("run", *PAID, manifest) == 3
+        assert len(server.record()["tasks"]) == 1
+    with paid_sandbox(monkeypatch) as other:
+        assert studio.run("run", *PAID, manifest) == 78
+        assert other.record()["tasks"] == []
+    assert "--same-account" in studio.stderr
+
+
+def test_ffmpeg_that_does_not_work_is_found_before_anything_is_paid(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 1)
+    monkeypatch.setenv("STORYBOARD_FFMPEG", "/bin/true")
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 69
+        assert server.record()["counters"] == {}
+
+
+def test_journal_and_clips_that_are_gone_are_not_bought_again_unasked(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 1)
+    with paid_sandbox(monkeypatch) as server:
+        studio.run("run", *PAID, manifest)
+        folder = studio.folder / "out" / "ad"
+        (folder / "journal.sqlite3").unlink()
+        shutil.rmtree(folder / "clips")
+        assert studio.run("run", *PAID, manifest) == 74
+        assert studio.run("plan", "--provider", "wavespeed", manifest) == 74
+        assert server.record()["bill"]["total_usd"] == "0.30"
 
 
 def test_only_buys_the_named_shot_and_makes_no_film(
