@@ -307,9 +307,9 @@ DUSK = replace(WARM, exposure=-0.42, contrast=1.12, saturation=1.14, vignette=0.
 
 
 PICTURES: tuple[Picture, ...] = (
-    Picture(name="hush/hero", size=TALL, build=hero, look=WARM, samples=10, seed=21),
-    Picture(name="hush/cup", size=TALL, build=cup, look=WARM, samples=12, seed=22),
-    Picture(name="hush/court", size=TALL, build=court, look=WARM, samples=10, seed=23),
-    Picture(name="hush/quiet", size=TALL, build=quiet, look=DUSK, samples=10, seed=24),
-    Picture(name="hush/colours", size=TALL, build=colours, look=WARM, samples=10, seed=25),
+    Picture(name="hush/hero", size=TALL, build=hero, look=WARM, samples=8, seed=21),
+    Picture(name="hush/cup", size=TALL, build=cup, look=WARM, samples=8, seed=22),
+    Picture(name="hush/court", size=TALL, build=court, look=WARM, samples=8, seed=23),
+    Picture(name="hush/quiet", size=TALL, build=quiet, look=DUSK, samples=8, seed=24),
+    Picture(name="hush/colours", size=TALL, build=colours, look=WARM, samples=8, seed=25),
 )

@@ -95,10 +95,10 @@ PAPER = Look(exposure=0.2, glow=0.03, vignette=0.2, grain=0.007)
 
 
 PICTURES: tuple[Picture, ...] = (
-    Picture(name="night/lane", size=WIDE, build=lane, look=COSY, samples=12, seed=31),
-    Picture(name="night/library", size=WIDE, build=library, look=COSY, samples=12, seed=32),
-    Picture(name="night/meeting", size=WIDE, build=meeting, look=COSY, samples=12, seed=33),
-    Picture(name="night/parcel", size=WIDE, build=gift, look=COSY, samples=12, seed=34),
-    Picture(name="night/fox", size=CARD, build=fox_card, look=PAPER, samples=10, seed=35),
-    Picture(name="night/owl", size=CARD, build=owl_card, look=PAPER, samples=10, seed=36),
+    Picture(name="night/lane", size=WIDE, build=lane, look=COSY, samples=8, seed=31),
+    Picture(name="night/library", size=WIDE, build=library, look=COSY, samples=8, seed=32),
+    Picture(name="night/meeting", size=WIDE, build=meeting, look=COSY, samples=8, seed=33),
+    Picture(name="night/parcel", size=WIDE, build=gift, look=COSY, samples=8, seed=34),
+    Picture(name="night/fox", size=CARD, build=fox_card, look=PAPER, samples=8, seed=35),
+    Picture(name="night/owl", size=CARD, build=owl_card, look=PAPER, samples=8, seed=36),
 )
