@@ -6,7 +6,6 @@ figure comes from the sandbox's record and from the bytes of the film.
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import statistics
@@ -17,15 +16,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from kill.points import AtMoment, AtRandom, AtWrite, Death, Point, write_point
-from kill.stage import TERMS, Stage, command, environment, provider, start
+from kill.scene import read_ledger
+from kill.stage import TERMS, Stage, command, environment, provider, read_json, start
 from kill.verdicts import Evidence, Fault, judge
 
 from pipeline.files import file_sha256
-from pipeline.journal import JOURNAL_NAME, read_events
-from pipeline.ledger import DOUBTFUL, fold
+from pipeline.journal import JOURNAL_NAME
+from pipeline.ledger import DOUBTFUL
 from pipeline.sandbox.faults import parse_faults
 from pipeline.summary import CLIPS_FOLDER, FILM_NAME, SUMMARY_NAME
 
@@ -106,13 +105,13 @@ class Play:
                 code = self._start(next(deaths, None), env, pid_file)
                 if code == -signal.SIGKILL:
                     self.kills += 1
-                    self.accepted.append(len(_rows(server.record(), "tasks")))
+                    self.accepted.append(len(server.record()["tasks"]))
                     self._look_at_wreck(film_sha256)
             record = server.record()
         film = self.out / FILM_NAME
         evidence = Evidence(
             record=record,
-            summary=_read_json(self.out / SUMMARY_NAME),
+            summary=read_json(self.out / SUMMARY_NAME),
             exit_code=code,
             film_sha256=file_sha256(film) if film.is_file() else None,
             kills=self.kills,
@@ -177,13 +176,7 @@ class Play:
         film = self.out / FILM_NAME
         if film_sha256 is not None and film.is_file() and file_sha256(film) != film_sha256:
             self.wrecks.append(f"there was another film at kill {self.kills}")
-        # Of a copy: reading the journal itself might change what the next start finds.
-        copy = self.folder / "copy"
-        shutil.rmtree(copy, ignore_errors=True)
-        copy.mkdir()
-        for path in self.out.glob(f"{JOURNAL_NAME}*"):
-            shutil.copyfile(path, copy / path.name)
-        attempts = fold(read_events(copy)).attempts
+        attempts = read_ledger(self.out, self.folder / "copy").attempts
         self.doubts = max(self.doubts, sum(each.state in DOUBTFUL for each in attempts))
 
 
@@ -204,16 +197,19 @@ class Loop:
     hung_once: int = 0
     redrawn: int = 0
 
-    def prepare(self, terms: Iterable[str]) -> list[Result]:
+    def prepare(self, terms: Iterable[str], *, copies: int | None = None) -> list[Result]:
         """Make the stage, and learn from undisturbed runs how long one is and what its film is.
 
+        Args:
+            copies: runs on each account, at the same time; None: as many as will be played so.
         Returns:
             The undisturbed runs' results; a fault in one of them makes the loop worthless.
         """
         self.stage.build()
         results = []
         for name in terms:
-            undisturbed = [Point(terms=name, deaths=(), kind="undisturbed")] * self.workers
+            undisturbed = [Point(terms=name, deaths=(), kind="undisturbed")]
+            undisturbed *= copies or self.workers
             played = list(self.play_all(undisturbed))
             self.lengths_s[name] = statistics.median(one.starts_s[0] for one in played)
             self.film_sha256 = self.film_sha256 or played[0].film_sha256
@@ -309,17 +305,3 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
         return process.wait(max(seconds, 0.0))
     except subprocess.TimeoutExpired:
         return None
-
-
-def _rows(record: dict[str, object], name: str) -> list[Any]:
-    rows = record[name]
-    assert isinstance(rows, list)
-    return rows
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -143,9 +144,8 @@ class Stage:
         part.replace(path)
 
 
-@contextmanager
-def provider(stage: Stage, terms: Terms, **options: Any) -> Iterator[SandboxServer]:
-    """A sandbox on these terms, with an empty bill; ``options`` go over what is chosen here."""
+def sandbox_options(stage: Stage, terms: Terms, **options: Any) -> SandboxOptions:
+    """How the sandbox of a stage is set up; ``options`` go over what is chosen here."""
     chosen: dict[str, Any] = {
         "render": stage.draw,
         "key": KEY,
@@ -157,7 +157,13 @@ def provider(stage: Stage, terms: Terms, **options: Any) -> Iterator[SandboxServ
         # Below the command's interval by more than what a loaded machine adds to an answer.
         "min_poll_s": 0.15,
     }
-    with running_sandbox(SandboxOptions(**chosen | options)) as server:
+    return SandboxOptions(**chosen | options)
+
+
+@contextmanager
+def provider(stage: Stage, terms: Terms, **options: Any) -> Iterator[SandboxServer]:
+    """A sandbox on these terms, with an empty bill."""
+    with running_sandbox(sandbox_options(stage, terms, **options)) as server:
         yield server
 
 
@@ -221,3 +227,12 @@ def start(words: Sequence[str], env: Mapping[str, str], log: Path) -> subprocess
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object from a file; {} where there is none that can be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -8,27 +8,11 @@ from __future__ import annotations
 import pytest
 from kill.loop import Loop, Result
 from kill.points import AtMoment, Point, exact_points, random_points, write_point
-from kill.stage import Stage
 from kill.verdicts import FaultKind
 
-SHOTS = 3
-# Most of a point's time is waiting for a lost answer to be settled, which costs no processor.
-WORKERS = 6
-_LAST_ACCEPTED = Point(
-    terms="wide", deaths=(AtMoment(on="submit", when="after_accept", nth=SHOTS),), kind="exact"
+_SECOND_ACCEPTED = Point(
+    terms="wide", deaths=(AtMoment(on="submit", when="after_accept", nth=2),), kind="exact"
 )
-
-
-@pytest.fixture(scope="module")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    folder = tmp_path_factory.mktemp("kill")
-    (folder / "work").mkdir()
-    stage = Stage(folder=folder / "stage", shots=SHOTS)
-    made = Loop(stage=stage, folder=folder / "work", workers=WORKERS)
-    undisturbed = made.prepare(["wide"])
-    made.lengths_s = dict.fromkeys(("wide", "slow", "one lane", "tight"), made.lengths_s["wide"])
-    assert complaints(undisturbed) == []
-    return made
 
 
 def complaints(results: list[Result]) -> list[str]:
@@ -36,8 +20,12 @@ def complaints(results: list[Result]) -> list[str]:
 
 
 def test_run_killed_at_any_exact_or_random_moment_pays_once_and_makes_its_film(loop: Loop) -> None:
-    points = exact_points(SHOTS)
-    points += [point for point in exact_points(SHOTS, terms="one lane") if point.deaths[0].nth == 2]
+    points = exact_points(loop.stage.shots)
+    points += [
+        point
+        for point in exact_points(loop.stage.shots, terms="one lane")
+        if point.deaths[0].nth == 2
+    ]
     points += random_points(4, seed=1, kills=1) + random_points(3, seed=2)
     results = list(loop.play_all(points))
     assert complaints(results) == []
@@ -58,5 +46,5 @@ def test_command_that_is_broken_on_purpose_is_caught_paying_twice(
     broken: str, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "launcher", ("--break", broken))
-    result = loop.play(_LAST_ACCEPTED)
+    result = loop.play(_SECOND_ACCEPTED)
     assert FaultKind.PAID_TWICE in {fault.kind for fault in result.faults}
