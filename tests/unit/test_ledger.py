@@ -94,7 +94,7 @@ def test_what_is_known_of_a_task_cannot_be_taken_back(state: State, kind: Kind) 
         fold([*events_to(state), event(kind)])
 
 
-@pytest.mark.parametrize("state", BINDS_NOTHING)
+@pytest.mark.parametrize("state", sorted(BINDS_NOTHING))
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.INTENT])
 def test_nothing_follows_a_submission_that_made_no_task(state: State, kind: Kind) -> None:
     with pytest.raises(StorageError):
