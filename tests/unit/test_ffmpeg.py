@@ -78,7 +78,8 @@ class TestFinding:
         assert caught.value.exit_code is ExitCode.UNAVAILABLE
 
     def test_the_path_comes_before_the_carried_one(self, tmp_path: Path) -> None:
-        assert find_ffmpeg({"PATH": str(tmp_path)}) != script(tmp_path, "")
+        # Whether or not a package with a program of its own is installed here.
+        script(tmp_path, "")
         found = locate_ffmpeg({"PATH": str(tmp_path)})
 
         assert (found.path, found.source) == (tmp_path / "ffmpeg", "PATH")
