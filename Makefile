@@ -11,7 +11,7 @@ BATCH   = $(wildcard $(patsubst %/,%,$(DIR))/*.yaml $(patsubst %/,%,$(DIR))/*.ym
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo validate estimate plan run animatic status batch test check format bench wheel clean
+.PHONY: help setup demo validate estimate plan run animatic status batch test soak check format bench wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ batch: $(STAMP) ## make or resume every film of DIR, for a timer
 
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+soak: $(STAMP) ## run every proof in full, for hours, and write docs/soak-report.md
+	@$(BIN)/python tests/soak.py $(ARGS)
 
 check: $(STAMP) ## format, lint and types
 	@$(BIN)/ruff format --check .
