@@ -55,7 +55,7 @@ def _stream(p: F32) -> F32:
         wide = 0.078 - 0.0042 * number
         piece = capsule(p, (a[0], a[1], 0), (b[0], b[1], 0), wide, wide - 0.0042)
         out = smooth_min(out, piece, 0.02)
-    return out + np.sin(p[1] * f(13) + p[2] * f(9)) * f(0.004)
+    return out + np.sin(p[1] * f(34)) * f(0.003)
 
 
 TEA = Material(albedo=(0.20, 0.055, 0.008), rough=0.04, f0=0.03)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
-from drawing.scene import F32, Camera, Light, Material, Part, Scene, column, unit
+from drawing.scene import F32, Camera, Color, Light, Material, Part, Scene, Sdf, column, unit
 from drawing.shapes import (
+    box,
+    capsule,
+    ellipsoid,
     f,
     grain_bump,
     lookup,
     mix,
+    move,
     noise3,
     noise_map,
     norm2,
+    smooth_min,
     smoothstep,
+    turn,
 )
 
 from scenes.bottle import bottle
 from scenes.coast import SUN, dawn_sky
-from scenes.walker import walker
 
 
 def _ridges(d: F32) -> F32:
@@ -74,13 +79,60 @@ def _scree(p: F32) -> F32:
 HIKER = (-0.05, 0.0, -1.2)
 
 
+def _limbs(p: F32) -> tuple[F32, F32, F32]:
+    """Distances to trousers and boots, to the jacket, to the head."""
+    left = np.minimum(
+        capsule(p, (-0.09, 0.86, 0.0), (-0.11, 0.47, -0.14), 0.10, 0.075),
+        capsule(p, (-0.11, 0.47, -0.14), (-0.11, 0.08, -0.05), 0.07, 0.055),
+    )
+    right = np.minimum(
+        capsule(p, (0.09, 0.86, 0.0), (0.10, 0.46, -0.02), 0.10, 0.075),
+        capsule(p, (0.10, 0.46, -0.02), (0.11, 0.13, 0.24), 0.07, 0.055),
+    )
+    boots = np.minimum(
+        capsule(p, (-0.11, 0.06, 0.0), (-0.11, 0.05, -0.17), 0.06, 0.05),
+        capsule(p, (0.11, 0.10, 0.27), (0.11, 0.03, 0.14), 0.06, 0.05),
+    )
+    legs = np.minimum(np.minimum(left, right), boots)
+    torso = smooth_min(
+        capsule(p, (0, 0.90, 0.0), (0, 1.32, -0.08), 0.155, 0.175),
+        np.minimum(
+            capsule(p, (-0.2, 1.36, -0.07), (-0.32, 1.08, 0.02), 0.07, 0.06),
+            capsule(p, (0.2, 1.36, -0.07), (0.34, 1.10, -0.10), 0.07, 0.06),
+        ),
+        0.06,
+    )
+    arms = np.minimum(
+        capsule(p, (-0.32, 1.08, 0.02), (-0.30, 0.88, -0.14), 0.055, 0.045),
+        capsule(p, (0.34, 1.10, -0.10), (0.30, 0.98, -0.30), 0.055, 0.045),
+    )
+    head = smooth_min(
+        ellipsoid(move(p, (0, 1.66, -0.11)), (0.105, 0.13, 0.12)),
+        capsule(p, (0, 1.42, -0.08), (0, 1.56, -0.1), 0.06),
+        0.03,
+    )
+    return legs, smooth_min(torso, arms, 0.04), head
+
+
+def _pack(p: F32) -> F32:
+    q = turn(move(p, (0, 1.16, 0.20)), "x", -6)
+    bag = box(q, (0.20, 0.31, 0.12), 0.09)
+    lid = box(move(q, (0, 0.31, -0.01)), (0.19, 0.07, 0.13), 0.06)
+    roll = capsule(q, (-0.2, -0.36, 0.02), (0.2, -0.36, 0.02), 0.075)
+    return smooth_min(smooth_min(bag, lid, 0.02), roll, 0.02)
+
+
 def ridge() -> Scene:
     """A walker on a mountain ridge at sunrise, the bottle in the side pocket of the pack."""
     x, _, z = HIKER
     y = float(_trail(np.array([x], np.float32), np.array([z], np.float32))[0])
     at = (x, y, z)
 
-    flask = bottle((x + 0.275, y + 0.93, z + 0.25), spin=30, size=0.165)
+    def person(which: int) -> Sdf:
+        return lambda p: _limbs(move(p, at))[which]
+
+    body: Color = (x, y + 0.9, z)
+    flask = bottle((x + 0.255, y + 0.95, z + 0.21), spin=30, size=0.155)
     return Scene(
         parts=(
             Part(
@@ -89,7 +141,30 @@ def ridge() -> Scene:
                     albedo=_scree, rough=0.9, f0=0.02, bump=grain_bump(131, 9.0, 0.35, 5)
                 ),
             ),
-            walker(at),
+            Part(
+                sdf=person(0),
+                material=Material(albedo=(0.03, 0.035, 0.045), rough=0.8),
+                centre=body,
+                radius=1.1,
+            ),
+            Part(
+                sdf=person(1),
+                material=Material(albedo=(0.42, 0.055, 0.03), rough=0.7, wrap=0.2),
+                centre=body,
+                radius=1.1,
+            ),
+            Part(
+                sdf=person(2),
+                material=Material(albedo=(0.50, 0.26, 0.05), rough=0.8),
+                centre=body,
+                radius=1.1,
+            ),
+            Part(
+                sdf=lambda p: _pack(move(p, at)),
+                material=Material(albedo=(0.10, 0.095, 0.075), rough=0.75, wrap=0.15),
+                centre=(x, y + 1.16, z + 0.2),
+                radius=0.6,
+            ),
             *flask,
         ),
         bounds=((-9, -6, -16), (9, 4.5, 7)),
