@@ -44,6 +44,9 @@ CREATE TABLE IF NOT EXISTS latencies (
 """
 # A run that died leaves its tasks marked as running; providers end a task long before this.
 _FORGET_RUNNING_S = 3600.0
+# Until then a start without an answer may have made a task that the provider's history shows: it
+# keeps one for seven days.
+_FORGET_UNANSWERED_S = 8 * 86_400.0
 # An unanswered start of a dead process keeps its slot, and its lane, this long past the window:
 # more than the longest usual wait for an answer.
 _UNANSWERED_GRACE_S = 120.0
@@ -121,8 +124,9 @@ class AccountStore:
             if now < not_before:
                 return float(not_before - now)
             window = self._db.execute(
-                "SELECT answered_at FROM starts WHERE answered_at IS NULL OR answered_at > ?",
-                (now - allowance.window_s,),
+                "SELECT answered_at FROM starts WHERE answered_at > ?1"
+                " OR (answered_at IS NULL AND sent_at > ?2)",
+                (now - allowance.window_s, now - allowance.window_s - _UNANSWERED_GRACE_S),
             ).fetchall()
             unanswered = sum(1 for (answered,) in window if answered is None)
             (running,) = self._db.execute(
@@ -269,6 +273,14 @@ class AccountStore:
             row = self._db.execute("SELECT 1 FROM tasks WHERE task = ?", (task_id,)).fetchone()
         return row is not None
 
+    def recent_tasks(self, at_most: int) -> tuple[str, ...]:
+        """The tasks that runs of this account started or followed last, newest first."""
+        with self._transaction("BEGIN"):
+            rows = self._db.execute(
+                "SELECT task FROM tasks ORDER BY at DESC, rowid DESC LIMIT ?", (at_most,)
+            ).fetchall()
+        return tuple(task_id for (task_id,) in rows)
+
     def cached_upload(self, content_key: str) -> str | None:
         """The URL of an image that was uploaded less than a day ago."""
         with self._transaction("BEGIN"):
@@ -355,7 +367,7 @@ class AccountStore:
     def _forget_old(self, now: float, window_s: float) -> None:
         self._db.execute(
             "DELETE FROM starts WHERE answered_at IS NULL AND sent_at < ?",
-            (now - window_s - _UNANSWERED_GRACE_S,),
+            (now - _FORGET_UNANSWERED_S,),
         )
         self._db.execute(
             "DELETE FROM starts WHERE answered_at < ? AND (running = 0 OR sent_at < ?)",

@@ -22,6 +22,8 @@ from pipeline.providers.base import HistoryItem
 # How far before the intent a task may seem to have been made, for what is left of clocks that
 # disagree: a `Date` header counts whole seconds.
 _CLOCK_SLACK = timedelta(seconds=120)
+# Enough of the account's own tasks to learn from the bill which key is its own.
+_TASKS_COMPARED = 20
 # The provider keeps its history for seven days; the last of them is not relied on.
 _HISTORY_DAYS = timedelta(days=6)
 
@@ -97,10 +99,6 @@ async def find_task(services: Services, attempt: Attempt, ledgers: Iterable[Ledg
         await clock.sleep(min(wait_s, settings.submit_timeout_s + settings.settle_s))
     attempts = [known for ledger in ledgers for known in ledger.attempts]
     taken = {known.task_id for known in attempts}
-    ours = {known.attempt_id for known in attempts}
-    alone = sum(known.state in DOUBTFUL for known in attempts) <= 1
-    # Another process's submission may be on the wire just now, or in doubt.
-    alone = alone and not services.account.unanswered_besides(ours)
     for last_look in (False, True):
         try:
             found = await services.provider.history(_earliest(services, attempt))
@@ -113,9 +111,11 @@ async def find_task(services: Services, attempt: Attempt, ledgers: Iterable[Ledg
             for item in found
             if item.task_id not in taken and not services.account.knows_task(item.task_id)
         ]
-        task_id = _decide(services, attempt, strangers, alone=alone)
-        if task_id is not None or last_look:
-            return task_id
+        choice = _decide(services, attempt, strangers)
+        if choice is not None and choice.inputs is None:
+            await _prove(services, attempt, choice, attempts)
+        if choice is not None or last_look:
+            return choice.task_id if choice is not None else None
         await clock.sleep(settings.settle_s)
     raise AssertionError("the second look returns")
 
@@ -132,12 +132,12 @@ def _earliest(services: Services, attempt: Attempt) -> datetime:
 
 
 def _decide(
-    services: Services, attempt: Attempt, strangers: list[HistoryItem], *, alone: bool
-) -> str | None:
+    services: Services, attempt: Attempt, strangers: list[HistoryItem]
+) -> HistoryItem | None:
     """Which of the tasks that nobody here started is ours, if any.
 
-    Args:
-        alone: no other submission is in doubt, which could be the one that made a task.
+    One that shows no inputs is returned only where nothing else could be ours; that it is, is
+    for the bill to prove.
     """
     request = attempt.request or {}
     ours, blind, near = [], [], []
@@ -149,10 +149,9 @@ def _decide(
         elif _same_words(item.inputs, request):
             near.append(item)
     if len(ours) == 1:
-        return ours[0].task_id
-    # Without echoed inputs any task may be ours; one that can only be ours is.
-    if not ours and not near and len(blind) == 1 and alone:
-        return blind[0].task_id
+        return ours[0]
+    if not ours and not near and len(blind) == 1:
+        return blind[0]
     candidates = ours or [*near, *blind]
     if not candidates:
         return None
@@ -160,6 +159,49 @@ def _decide(
     if len(candidates) == 1:
         raise SubmissionInDoubt(f"task {ids} may be it or not", hint=_hint(attempt))
     raise SubmissionInDoubt(f"more than one task could be it: {ids}", hint=_hint(attempt))
+
+
+async def _prove(
+    services: Services, attempt: Attempt, candidate: HistoryItem, attempts: list[Attempt]
+) -> None:
+    """Take a task that shows no inputs for ours only if the bill leaves nobody else.
+
+    It must be charged at our price to the key that made the tasks known to be ours, and no other
+    submission of this account may still be without an answer: that one could have made it.
+
+    Raises:
+        SubmissionInDoubt: it may be somebody else's.
+    """
+    unproved = f"task {candidate.task_id} may be it or not: the history shows no inputs"
+    others = [known for known in attempts if known.attempt_id != attempt.attempt_id]
+    ours = {known.attempt_id for known in attempts}
+    # Asked after the history: what another process began meanwhile is in both or in neither.
+    unanswered = services.account.unanswered_besides(ours)
+    if unanswered or any(known.state in DOUBTFUL for known in others):
+        raise SubmissionInDoubt(
+            f"{unproved}, and another submission is in doubt too", hint=_hint(attempt)
+        )
+    here = [known for known in others if known.account == services.account_name]
+    known_ids = [known.task_id for known in reversed(here) if known.task_id is not None]
+    known_ids += services.account.recent_tasks(_TASKS_COMPARED)
+    known_ids = list(dict.fromkeys(known_ids))[:_TASKS_COMPARED]
+    try:
+        rows = await services.provider.charges([candidate.task_id, *known_ids])
+    except ProviderError as exc:
+        raise SubmissionInDoubt(
+            f"{unproved}, and the bill cannot be read: {exc.message}", hint=_hint(attempt)
+        ) from exc
+    charged = [row for row in rows if not row.is_refund and row.key_id]
+    our_keys = {row.key_id for row in charged if row.task_id in known_ids}
+    if any(
+        our_keys == {row.key_id} and row.amount_usd == attempt.price_usd
+        for row in charged
+        if row.task_id == candidate.task_id
+    ):
+        return
+    raise SubmissionInDoubt(
+        f"{unproved}, and the bill does not prove that our key made it", hint=_hint(attempt)
+    )
 
 
 def _same_words(inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ its ``Capabilities`` say and fails only with the four provider errors: ``Rejecte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -65,13 +65,18 @@ class HistoryItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingRow:
-    """One line of the provider's bill: a charge or a refund in dollars, for one task."""
+    """One line of the provider's bill: a charge or a refund in dollars, for one task.
+
+    ``key_id`` is the provider's name for the API key that the task was made with, empty where
+    the bill does not say.
+    """
 
     row_id: str
     task_id: str
     is_refund: bool
     amount_usd: Decimal
     created_at: datetime
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +129,7 @@ class Dialect(Protocol):
     def build_quote(self, request: TakeRequest) -> HttpRequest: ...
     def read_quote(self, reply: HttpReply) -> Decimal: ...
     def build_billings(self, since: datetime, page: int) -> HttpRequest: ...
+    def build_charges(self, task_ids: Sequence[str]) -> HttpRequest: ...
     def read_billings(self, reply: HttpReply) -> tuple[tuple[BillingRow, ...], bool]: ...
 
 
@@ -168,4 +174,8 @@ class Provider(Protocol):
 
     async def billings(self, since: datetime) -> tuple[BillingRow, ...]:
         """Every charge and refund of this model since then, newest first."""
+        ...
+
+    async def charges(self, task_ids: Sequence[str]) -> tuple[BillingRow, ...]:
+        """The charges and refunds of a few tasks, at most 50."""
         ...

@@ -8,7 +8,7 @@ connection, so that a failure to connect is known to have sent nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -180,6 +180,12 @@ class HttpProvider:
             if not more:
                 return tuple(found.values())
         raise Unavailable("the provider's bill does not end")
+
+    async def charges(self, task_ids: Sequence[str]) -> tuple[BillingRow, ...]:
+        """The charges and refunds of a few tasks."""
+        reply = await self._call(self._dialect.build_charges(task_ids))
+        rows, _ = self._dialect.read_billings(reply)
+        return rows
 
     async def upload(self, reference: FileReference) -> str:
         """Put a local image where the provider finds it; return that URL.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from random import Random
@@ -181,6 +181,10 @@ class Retrying:
     async def billings(self, since: datetime) -> tuple[BillingRow, ...]:
         """See ``Provider``."""
         return await self._repeat(lambda: self._inner.billings(since))
+
+    async def charges(self, task_ids: Sequence[str]) -> tuple[BillingRow, ...]:
+        """See ``Provider``."""
+        return await self._repeat(lambda: self._inner.charges(task_ids))
 
     async def _repeat(self, call: Callable[[], Awaitable[T]]) -> T:
         for attempt in range(1, _TRIES):

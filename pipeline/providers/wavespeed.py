@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -246,6 +246,19 @@ class WaveSpeed:
             },
         )
 
+    def build_charges(self, task_ids: Sequence[str]) -> HttpRequest:
+        """The rows of a few tasks, whenever they were made."""
+        return HttpRequest(
+            method="POST",
+            path="/api/v3/billings/search",
+            json={
+                "page": 1,
+                "page_size": _HISTORY_PAGE_SIZE,
+                "prediction_uuids": list(task_ids),
+                "sort": "created_at DESC",
+            },
+        )
+
     def read_billings(self, reply: HttpReply) -> tuple[tuple[BillingRow, ...], bool]:
         """The rows of a page, and whether another page may follow."""
         items = _data(reply).get("items")
@@ -263,6 +276,7 @@ class WaveSpeed:
                     is_refund=item.get("billing_type") == "refund",
                     amount_usd=_amount(item.get("price"), "bill"),
                     created_at=_read_time(str(item.get("created_at", ""))),
+                    key_id=clean(str(item.get("access_key_id") or ""), limit=128),
                 )
             )
         return tuple(rows), len(items) >= _HISTORY_PAGE_SIZE

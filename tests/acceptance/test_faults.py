@@ -87,6 +87,33 @@ def test_run_heals_and_buys_each_shot_once(
     assert not list((studio.folder / "out/ad/clips").glob("*.part"))
 
 
+@pytest.mark.parametrize(("lost", "strangers", "code"), [(2, 0, 0), (None, 0, 3), (2, 1, 3)])
+def test_a_lost_task_is_taken_by_its_bill_where_the_history_shows_no_inputs(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, lost: int | None, strangers: int, code: int
+) -> None:
+    """The bill names the key; which one is ours is known once any task of ours is."""
+    manifest = studio.write("ad", SHOTS)
+    rules = [rule("submit", "drop_after_accept", **({"nth": lost} if lost else {}))]
+    if strangers:
+        rules.append(rule("history", "strangers", n=strangers))
+    monkeypatch.setenv("STORYBOARD_SUBMIT_TIMEOUT_S", "1")
+    with paid_sandbox(monkeypatch, faults=parse_faults({"faults": rules})) as server:
+        assert studio.run("run", *PAID, manifest) == code, studio.stderr
+        mine = [task for task in server.record()["tasks"] if not task["stranger"]]
+        assert len(mine) == SHOTS
+        if code == 3:
+            assert "storyboard resolve" in studio.stderr
+            shot = next(
+                n for n in range(1, SHOTS + 1) if f"shot {n}" in mine[-1]["inputs"]["prompt"]
+            )
+            adopt = ("resolve", f"shot{shot}", manifest, "--adopt", mine[-1]["id"], "--provider")
+            assert studio.run(*adopt, "wavespeed", "--yes") == 0, studio.stderr
+            assert studio.run("run", *PAID, manifest) == 0, studio.stderr
+        mine = [task for task in server.record()["tasks"] if not task["stranger"]]
+    assert len(mine) == SHOTS
+    assert studio.film("ad").exists()
+
+
 FAILED = [
     ("400 for one shot", rule("submit", "http_400", match="shot 2"), 1, 1),
     ("task fails", rule("result", "fail_task", match="shot 2"), 1, 2),

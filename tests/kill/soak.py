@@ -96,6 +96,7 @@ class Phase:
             "kills": sum(result.kills for result in results),
             "kills_with_doubts": sum(result.doubts > 0 for result in results),
             "most_doubts": max((result.doubts for result in results), default=0),
+            "a_person_was_asked": sum(result.asked for result in results),
             "by_terms": dict(Counter(result.point.terms for result in results)),
             "faults": {kind.value: faults[kind] for kind in FaultKind},
             "seconds": round(self.seconds, 1),

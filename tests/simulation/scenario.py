@@ -202,10 +202,6 @@ def random_scenario(seed: int, *, shots: int = 20) -> Scenario:
     together = len(boards) > 1 and rng.random() < 0.5
     echo = rng.choice(("exact", "exact", "exact", "none", "rewritten"))
     strangers = rng.choice((0, 0, 0, 1, 3, 130))
-    if echo == "none":
-        # A history that shows no inputs cannot tell a stranger's task from ours, nor that of
-        # another process: the account must be the run's alone. `test_simulation` says so.
-        together, strangers = False, 0
     return Scenario(
         seed=seed,
         boards=boards,

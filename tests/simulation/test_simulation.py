@@ -138,10 +138,6 @@ def test_tasks_are_not_asked_about_too_often() -> None:
     assert polls.polls <= 1.3 * polls.fair_polls
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="without inputs in the history, a lone candidate is adopted, and may be a stranger's",
-)
 def test_a_strangers_task_is_not_taken_over_where_the_history_shows_no_inputs() -> None:
     for seed in range(6, 15):
         scenario = Scenario(

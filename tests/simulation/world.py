@@ -203,6 +203,7 @@ class Door(httpx.AsyncBaseTransport):
             "/api/v3/predictions": self._history,
             "/api/v3/media/uploads": self._ticket,
             "/api/v3/model/price": self._price,
+            "/api/v3/billings/search": self._billings,
         }
         if path not in desks:
             world.violations.append(f"a request to {request.method} {path}")
@@ -378,6 +379,26 @@ class Door(httpx.AsyncBaseTransport):
             images = [f"https://stored.test/{n}" for n, _ in enumerate(task.body["images"])]
             item["inputs"] = task.body | {"images": images}
         return item
+
+    async def _billings(self, request: httpx.Request, body: dict[str, Any]) -> httpx.Response:
+        world, life = self._world, self._life
+        await life.wait(world.latency_s(), "bill sent")
+        kind = world.roll(world.scenario.faults.history)
+        if kind:
+            return await self._spoil(request, kind, {"items": []})
+        asked = [world.tasks[one] for one in body["prediction_uuids"] if one in world.tasks]
+        life.tick("bill answered")
+        return self._answer(self._envelope({"items": [self._charge(task) for task in asked]}))
+
+    def _charge(self, task: Task) -> dict[str, Any]:
+        return {
+            "uuid": f"charge-{task.task_id}",
+            "access_key_id": "key-1" if task.ours else "key-2",
+            "billing_type": "deduct",
+            "price": task.cents / 100,
+            "created_at": self._task_data(task, "")["created_at"],
+            "prediction": {"uuid": task.task_id, "model_uuid": MODEL},
+        }
 
     # ---- clips ----------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from pipeline.model import ClipFacts, FileReference, Resolution, Storyboard
 from pipeline.planning import Plan, make_plan
 from pipeline.pricing import RATE_CARDS, estimate
 from pipeline.production import Clock, Halt, Production, Services
-from pipeline.providers.base import HistoryItem, TakeRequest, TaskPhase, TaskStatus
+from pipeline.providers.base import BillingRow, HistoryItem, TakeRequest, TaskPhase, TaskStatus
 from pipeline.providers.limits import Limiter
 from pipeline.runner import Runner, heed_journals
 from pipeline.settings import Settings, read_settings
@@ -82,6 +82,18 @@ def processing(word: str = "processing") -> TaskStatus:
     return TaskStatus(phase=TaskPhase.RUNNING, word=word)
 
 
+def charge(task_id: str, *, key_id: str = "our-key", usd: str = "0.30") -> BillingRow:
+    """A line of the bill for one task of 6 s."""
+    return BillingRow(
+        row_id=f"row-of-{task_id}",
+        task_id=task_id,
+        is_refund=False,
+        amount_usd=Decimal(usd),
+        created_at=NOON,
+        key_id=key_id,
+    )
+
+
 def completed(*outputs: str, flagged: bool = False) -> TaskStatus:
     return TaskStatus(phase=TaskPhase.DONE, word="completed", outputs=outputs, flagged=flagged)
 
@@ -105,11 +117,13 @@ class FakeProvider:
         self.submits: list[Step] = []
         self.statuses: dict[str, list[Step]] = {}
         self.histories: list[Step] = []
+        self.bills: list[Step] = []
         self.uploads: list[Step] = []
         self.submitted: list[TakeRequest] = []
         self.tasks: dict[str, HistoryItem] = {}
         self.looks: list[tuple[str, float]] = []
         self.history_calls: list[datetime] = []
+        self.charge_calls: list[list[str]] = []
         self.uploaded: list[FileReference] = []
 
     def make_task(self, request: TakeRequest, task_id: str = "") -> str:
@@ -159,6 +173,13 @@ class FakeProvider:
         if self.histories:
             return tuple(await play(self.histories.pop(0)))
         return tuple(item for item in self.tasks.values() if item.created_at >= created_after)
+
+    async def charges(self, task_ids: Sequence[str]) -> tuple[BillingRow, ...]:
+        self.charge_calls.append(list(task_ids))
+        await anyio.lowlevel.checkpoint()
+        if self.bills:
+            return tuple(await play(self.bills.pop(0)))
+        return tuple(charge(task_id) for task_id in task_ids)
 
     def same_request(self, inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
         return all(inputs.get(key) == request.get(key) for key in request)

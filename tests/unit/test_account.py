@@ -97,6 +97,28 @@ def test_unanswered_start_holds_its_slot_for_as_long_as_it_takes(
         assert store.try_start("b", one) > 0
 
 
+def test_a_start_of_a_dead_process_gives_its_slot_back_but_may_have_made_a_task(
+    store: AccountStore, clock: Clock
+) -> None:
+    one = replace(TWO_IN_TEN, starts=1)
+    assert store.try_start("a", one) == 0
+    clock.forward(131)
+    assert store.try_start("b", one) == 0
+    store.answered("b", "task-b")
+    assert store.unanswered_besides(["b"]) == 1
+    clock.forward(9 * 86_400)
+    assert store.try_start("c", one) == 0
+    assert store.unanswered_besides(["c"]) == 0
+
+
+def test_recent_tasks_come_newest_first(store: AccountStore, clock: Clock) -> None:
+    for number in range(4):
+        store.answered(f"a{number}", f"task-{number}")
+        clock.forward(1)
+    store.resumed("a0", "task-0")
+    assert store.recent_tasks(3) == ("task-0", "task-3", "task-2")
+
+
 def test_start_that_was_refused_counts_and_one_that_was_not_sent_does_not(
     store: AccountStore,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -487,13 +487,20 @@ def die_at(monkeypatch: pytest.MonkeyPatch, number: int, *, committed: bool) -> 
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("knows_its_key", [True, False])
 @pytest.mark.parametrize("echoes_inputs", [True, False])
 @pytest.mark.parametrize("committed", [False, True])
 async def test_a_run_killed_at_any_journal_write_pays_once_for_every_shot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, committed: bool, echoes_inputs: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    committed: bool,
+    echoes_inputs: bool,
+    knows_its_key: bool,
 ) -> None:
     """One submission in flight, as at the lowest account level; killed at the 1st, 2nd, … write
-    until a run survives, then run again to the end."""
+    until a run survives, then run again to the end. Only where neither the history nor an
+    earlier task tells what is ours may it end with the doubt instead."""
+    for_a_person = 0
     storyboard = board("ab")
     number = 0
     while True:
@@ -501,6 +508,9 @@ async def test_a_run_killed_at_any_journal_write_pays_once_for_every_shot(
         world = World(tmp_path / str(number))
         world.limits = NARROW
         world.provider.echoes_inputs = echoes_inputs
+        if knows_its_key:
+            with ExitStack() as stack:
+                world.open(stack).account.answered("long ago", "an-earlier-task")
         with monkeypatch.context() as patch:
             writes = die_at(patch, number, committed=committed)
             try:
@@ -511,11 +521,16 @@ async def test_a_run_killed_at_any_journal_write_pays_once_for_every_shot(
             break
         before = len(world.provider.tasks)
         (outcome,) = await world.run(storyboard)
+        if outcome.exit_code is ExitCode.IN_DOUBT:
+            assert before == len(world.provider.tasks) == 1, f"killed at write {number}"
+            for_a_person += 1
+            continue
         assert outcome.exit_code is ExitCode.DONE, f"killed at write {number}"
         assert before <= len(world.provider.tasks) == 2, f"killed at write {number}"
         assert outcome.ledger.spent_usd == Decimal("0.60")
         assert outcome.film is not None
     assert number > 10
+    assert for_a_person == (1 if not (committed or echoes_inputs or knows_its_key) else 0)
 
 
 @pytest.mark.anyio

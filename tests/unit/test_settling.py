@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from fakes import World
+from fakes import WIDE, World, charge
 from support import NOON, event
 
 from pipeline.capabilities import WAVESPEED
@@ -75,11 +75,31 @@ async def test_the_one_task_with_our_inputs_is_ours(world: World, services: Serv
 
 
 @pytest.mark.anyio
-async def test_the_only_task_without_inputs_is_ours_where_nothing_else_is_in_doubt(
+async def test_a_lone_task_without_inputs_is_ours_where_the_bill_names_our_key(
     world: World, services: Services
 ) -> None:
+    services.account.answered("before", "a-task-of-ours")
     world.provider.histories = [[item("ours")]]
     assert await settle(services) == "ours"
+    assert world.provider.charge_calls == [["ours", "a-task-of-ours"]]
+
+
+@pytest.mark.anyio
+async def test_tasks_of_the_journal_teach_which_key_is_ours(
+    world: World, services: Services
+) -> None:
+    account = services.account_name
+    known = fold(
+        [
+            event(EventKind.INTENT, "a9", account=account),
+            event(EventKind.ACCEPTED, "a9"),
+            event(EventKind.INTENT, "a8", account="elsewhere"),
+            event(EventKind.ACCEPTED, "a8"),
+        ]
+    )
+    world.provider.histories = [[item("ours")]]
+    assert await settle(services, ledgers=(ledger("a1"), known)) == "ours"
+    assert world.provider.charge_calls == [["ours", "task-a9"]]
 
 
 @pytest.mark.anyio
@@ -107,12 +127,50 @@ async def test_tasks_that_somebody_here_started_are_not_candidates(
     services.account.answered("another", "known-to-account")
     of_the_journal = fold([event(EventKind.INTENT, "a9"), event(EventKind.ACCEPTED, "a9")])
     world.provider.histories = [
-        [item("known-to-account"), item("task-a9"), item("ours")],
+        [item("known-to-account"), item("task-a9"), item("ours", REQUEST)],
     ]
     assert await settle(services, ledgers=(ledger("a1"), of_the_journal)) == "ours"
 
 
 # ---------------------------------------------------------------- what does not
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "bill",
+    [
+        [],  # not on the bill yet
+        [charge("lone")],  # nothing tells which key is ours
+        [charge("known")],
+        [charge("known"), charge("lone", key_id="a colleague's")],
+        [charge("known"), charge("lone", usd="0.50")],
+        [charge("known"), charge("lone", key_id="")],
+        [charge("known", key_id=""), charge("lone", key_id="")],
+        [charge("known"), replace(charge("lone"), is_refund=True)],
+        [charge("known"), charge("known-2", key_id="an older key"), charge("lone")],
+        Unavailable("down"),
+    ],
+)
+async def test_a_lone_task_without_inputs_that_the_bill_does_not_prove_is_for_a_person(
+    world: World, services: Services, bill: Any
+) -> None:
+    services.account.answered("before", "known-2")
+    services.account.answered("before", "known")
+    world.provider.histories = [[item("lone")]]
+    world.provider.bills = [bill]
+    with pytest.raises(SubmissionInDoubt, match=r"lone.*no inputs.*bill.*storyboard resolve.*a1"):
+        await settle(services)
+
+
+@pytest.mark.anyio
+async def test_a_submission_of_another_process_without_answer_may_have_made_a_lone_task(
+    world: World, services: Services
+) -> None:
+    services.account.answered("before", "a-task-of-ours")
+    services.account.try_start("of-another-process", WIDE)
+    world.provider.histories = [[item("lone")]]
+    with pytest.raises(SubmissionInDoubt, match="another submission is in doubt"):
+        await settle(services)
 
 
 @pytest.mark.anyio
@@ -211,7 +269,7 @@ async def test_the_history_is_asked_only_once_it_must_show_the_task(
 @pytest.mark.anyio
 async def test_an_old_doubt_is_looked_up_at_once(world: World, services: Services) -> None:
     world.clock.now_s = 3600
-    world.provider.histories = [[item("ours")]]
+    world.provider.histories = [[item("ours", REQUEST)]]
     await settle(services)
     assert world.clock.slept == []
 
@@ -221,7 +279,7 @@ async def test_a_clock_set_back_does_not_make_it_wait_for_hours(
     world: World, services: Services
 ) -> None:
     world.clock.now_s = -86_400
-    world.provider.histories = [[item("ours")]]
+    world.provider.histories = [[item("ours", REQUEST)]]
     await settle(services)
     assert world.clock.slept == [70.0]
 
