@@ -1,8 +1,8 @@
 """Fetch a clip from an address that a server gave us, trusting neither.
 
 The client here has no key and no cookies; every hop of a redirect is checked before a
-connection is made; the answer is streamed to a file, counted, and synced. Nothing under a final
-name is ever touched.
+connection is made; the answer is streamed to a file, counted, held against every checksum that
+the server states, and synced. Nothing under a final name is ever touched.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import anyio
 import httpx
 
-from pipeline.errors import StorageError, Unavailable, UrlExpired, UrlRefused
+from pipeline.checksums import Ruler
+from pipeline.errors import ClipRejected, StorageError, Unavailable, UrlExpired, UrlRefused
 from pipeline.text import shown
 
 _MAX_HOPS = 3
@@ -58,6 +59,10 @@ class Downloader:
         self._api = _origin(urlsplit(api_url))
         self._extra_hosts = frozenset(extra_hosts)
         self._max_bytes = max_bytes
+        # Hosts whose ETags have been seen to be, or not to be, the MD5 of what they send; and
+        # the MD5s of what came under an ETag that says otherwise.
+        self._etag_is_md5: dict[str, bool] = {}
+        self._odd: set[bytes] = set()
         # Waiting for a turn must not count against the download's own limits.
         self._turns = anyio.Semaphore(_MAX_AT_ONCE)
         self._client = httpx.AsyncClient(
@@ -87,6 +92,7 @@ class Downloader:
         Raises:
             UrlRefused: an address that a clip may not come from, at the first or a later hop.
             UrlExpired: 403, 404 or 410: a fresh URL is needed.
+            ClipRejected: whole, but not the bytes that the server says it sent.
             Unavailable: anything passing: cut short, a server fault, too slow, too large.
             StorageError: the disk would not take it.
         """
@@ -120,13 +126,40 @@ class Downloader:
                 raise UrlExpired(f"the clip's address answers {response.status_code}")
             if response.status_code != 200:
                 raise Unavailable(f"the clip's address answers {response.status_code}")
-            written = await self._stream(response, destination)
+            ruler = Ruler(response.headers)
+            written = await self._stream(response, destination, ruler)
             declared = response.headers.get("content-length", "")
             if declared.isdecimal() and int(declared) != written:
                 raise Unavailable(f"the download ended after {written} of {declared} bytes")
+            self._compare(ruler, host=response.url.host, name=destination.name)
             return written
 
-    async def _stream(self, response: httpx.Response, destination: Path) -> int:
+    def _compare(self, ruler: Ruler, *, host: str, name: str) -> None:
+        """Refuse bytes that are not those the server speaks of.
+
+        An ETag may be anything. It is taken for an MD5 until the same bytes come twice, each time
+        under an ETag that is not theirs: damage on the way is not the same twice.
+        """
+        if any(not agreed.is_promise for agreed in ruler.agreeing()):
+            self._etag_is_md5[host] = True
+        for stated in ruler.contradicted():
+            came = ruler.found(stated)
+            if not stated.is_promise and self._is_no_md5(host, came):
+                continue
+            raise ClipRejected(
+                f"{name} arrived damaged: its {stated.algorithm} is {came.hex()}, the server's "
+                f"{stated.header} says {stated.digest.hex()}"
+            )
+
+    def _is_no_md5(self, host: str, came: bytes) -> bool:
+        """Whether an ETag that contradicts these bytes must be something else than their MD5."""
+        if came in self._odd:
+            self._etag_is_md5.setdefault(host, False)
+            return True
+        self._odd.add(came)
+        return self._etag_is_md5.get(host) is False
+
+    async def _stream(self, response: httpx.Response, destination: Path, ruler: Ruler) -> int:
         written = 0
         with _storage_errors(destination), destination.open("wb") as file:
             pieces = response.aiter_raw()
@@ -134,6 +167,7 @@ class Downloader:
                 written += len(piece)
                 if written > self._max_bytes:
                     raise Unavailable(f"the clip is larger than {self._max_bytes} bytes")
+                ruler.update(piece)
                 file.write(piece)
             await anyio.to_thread.run_sync(_sync, file)
         return written

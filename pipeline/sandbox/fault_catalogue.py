@@ -271,6 +271,11 @@ KINDS: Mapping[str, Kind] = {
     "truncate_nolength": Kind(on=_DOWNLOAD, moment=Moment.ANSWER),
     "reset_mid": Kind(on=_DOWNLOAD, moment=Moment.ANSWER),
     "corrupt": Kind(on=_DOWNLOAD, moment=Moment.ANSWER),
+    "flip_bit": Kind(
+        on=_DOWNLOAD,
+        moment=Moment.ANSWER,
+        takes={"place": Option(number(0, 1), "a share of the file, from 0 to 1", 0.5)},
+    ),
     "wrong_type": Kind(on=_DOWNLOAD, moment=Moment.ANSWER),
     "hls_body": Kind(
         on=_DOWNLOAD,

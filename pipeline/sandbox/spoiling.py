@@ -119,7 +119,9 @@ def instead(  # noqa: PLR0911 - a table: one return for each fault
             return None
 
 
-def spoil(rule: Rule, answer: Answer, fill: Callable[[str], str]) -> Answer | None:
+def spoil(  # noqa: PLR0911 - as above
+    rule: Rule, answer: Answer, fill: Callable[[str], str]
+) -> Answer | None:
     """A good answer, spoiled as the rule says; None if the rule spoils otherwise."""
     body = answer.body
     match rule.fault:
@@ -131,6 +133,9 @@ def spoil(rule: Rule, answer: Answer, fill: Callable[[str], str]) -> Answer | No
             start, end = len(body) * 7 // 16, len(body) * 9 // 16
             flipped = bytes(byte ^ 0xFF for byte in body[start:end])
             return answer.with_body(body[:start] + flipped + body[end:])
+        case "flip_bit":
+            place = round((len(body) - 1) * float(str(rule.settings["place"])))
+            return answer.with_body(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
         case "wrong_type":
             page = b"<!doctype html><title>Not a clip</title><p>Please sign in.\n"
             return answer.with_body(page, content_type=b"text/html; charset=utf-8")

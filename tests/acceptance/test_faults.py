@@ -57,6 +57,7 @@ HEALED = [
     ("download cut, no length", rule("download", "truncate_nolength", nth=1, per="task")),
     ("download reset", rule("download", "reset_mid", nth=1, per="task")),
     ("bytes flipped", rule("download", "corrupt", nth=1, per="task")),
+    ("one bit flipped", rule("download", "flip_bit", nth=1, per="task", place=1)),
     ("HTML instead of a clip", rule("download", "wrong_type", nth=1, per="task")),
     ("playlist instead of a clip", rule("download", "hls_body", nth=1, per="task")),
     ("empty download", rule("download", "empty", nth=1, per="task")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import time
 
 import httpx
@@ -53,6 +54,17 @@ def test_corrupt_clip_has_the_right_length_and_other_bytes() -> None:
     differing = [n for n in range(len(clip)) if clip[n] != content[n]]
     assert len(content) == len(clip)
     assert differing == list(range(len(clip) * 7 // 16, len(clip) * 9 // 16))
+
+
+@pytest.mark.parametrize(("place", "byte"), [(0, 0), (0.5, None), (1, -1)])
+def test_a_flipped_bit_is_told_by_nothing_but_the_etag(place: float, byte: int | None) -> None:
+    with faulty({"on": "download", "fault": "flip_bit", "place": place}) as customer:
+        answer = fetch(customer)
+    clip = clip_bytes()
+    (differing,) = [n for n in range(len(clip)) if clip[n] != answer.content[n]]
+    assert differing == (round((len(clip) - 1) / 2) if byte is None else byte % len(clip))
+    assert answer.headers["content-length"] == str(len(clip))
+    assert answer.headers["etag"] == f'"{hashlib.md5(clip, usedforsecurity=False).hexdigest()}"'
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import httpx
@@ -141,6 +142,15 @@ def test_put_needs_the_signature_of_the_ticket() -> None:
         for url in (ticket["download_url"], ticket["download_url"] + "?sig=x"):
             answer = customer.cdn.put(url, content=PNG, headers=ticket["upload"]["headers"])
             assert answer.status_code == 403
+
+
+def test_a_clip_comes_with_its_length_and_its_md5_as_an_object_store_sends_them() -> None:
+    with sandbox() as customer:
+        (clip,) = customer.result(customer.buy())["outputs"]
+        answer = customer.cdn.get(clip)
+    md5 = hashlib.md5(answer.content, usedforsecurity=False).hexdigest()
+    assert answer.headers["content-length"] == str(len(answer.content))
+    assert answer.headers["etag"] == f'"{md5}"'
 
 
 def test_key_sent_to_the_files_port_is_refused_and_recorded() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import itertools
 import logging
 import os
 import socket
@@ -17,7 +20,7 @@ from wire import Script, Wire, answer, breaking, serving
 
 from pipeline import download
 from pipeline.download import Downloader
-from pipeline.errors import StorageError, Unavailable, UrlExpired, UrlRefused
+from pipeline.errors import ClipRejected, StorageError, Unavailable, UrlExpired, UrlRefused
 
 CLIP = b"\x00\x00\x00 ftypisom" + bytes(range(256)) * 8
 URL = "https://cdn.example/outputs/clip.mp4"
@@ -355,3 +358,71 @@ async def test_a_signed_address_is_not_part_of_our_messages(
         with pytest.raises((UrlExpired, Unavailable)) as caught:
             await fetch(lambda _, status=status: answer(status), part, f"{URL}?sig=5ecret")
         assert "5ecret" not in str(caught.value) + caplog.text
+
+
+# ---------------------------------------------------------------- what the server says it sent
+
+MD5 = hashlib.md5(CLIP, usedforsecurity=False).hexdigest()
+FLIPPED = CLIP[:-1] + bytes([CLIP[-1] ^ 1])
+OTHER_FLIPPED = CLIP[:-1] + bytes([CLIP[-1] ^ 2])
+
+
+def serve_in_turn(*bodies: bytes, headers: dict[str, str]) -> Script:
+    """Each answer has the next body, under the same headers."""
+    left = iter(bodies)
+    return lambda _: answer(200, next(left), headers=headers)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"ETag": f'"{MD5}"'},
+        {"Content-MD5": base64.b64encode(bytes.fromhex(MD5)).decode()},
+    ],
+    ids=["etag", "content-md5"],
+)
+async def test_a_flipped_bit_on_the_way_is_found_by_the_servers_checksum(
+    part: Path, headers: dict[str, str]
+) -> None:
+    wire = Wire(serve_in_turn(FLIPPED, OTHER_FLIPPED, CLIP, headers=headers))
+    async with downloader(wire) as clips:
+        for _ in range(2):
+            with pytest.raises(ClipRejected, match="arrived damaged"):
+                await clips.fetch(URL, part)
+        assert await clips.fetch(URL, part) == len(CLIP)
+
+
+@pytest.mark.anyio
+async def test_an_etag_that_is_no_md5_costs_one_more_download_of_one_clip(part: Path) -> None:
+    numbers = itertools.count()
+    wire = Wire(lambda _: answer(200, CLIP, headers={"ETag": f'"{next(numbers):032x}"'}))
+    async with downloader(wire) as clips:
+        with pytest.raises(ClipRejected):
+            await clips.fetch(URL, part)
+        assert await clips.fetch(URL, part) == len(CLIP)
+        wire.script = lambda _: answer(200, FLIPPED, headers={"ETag": f'"{next(numbers):032x}"'})
+        assert await clips.fetch(URL + "?second", part) == len(CLIP)
+
+
+@pytest.mark.anyio
+async def test_one_odd_clip_does_not_cost_the_others_the_check_that_has_proved_itself(
+    part: Path,
+) -> None:
+    bodies = (CLIP, FLIPPED, FLIPPED, OTHER_FLIPPED)
+    async with downloader(serve_in_turn(*bodies, headers={"ETag": f'"{MD5}"'})) as clips:
+        await clips.fetch(URL, part)
+        with pytest.raises(ClipRejected):
+            await clips.fetch(URL, part)
+        await clips.fetch(URL, part)
+        with pytest.raises(ClipRejected):
+            await clips.fetch(URL, part)
+
+
+@pytest.mark.anyio
+async def test_a_promised_checksum_is_never_explained_away(part: Path) -> None:
+    headers = {"Content-MD5": base64.b64encode(bytes.fromhex(MD5)).decode()}
+    async with downloader(lambda _: answer(200, FLIPPED, headers=headers)) as clips:
+        for _ in range(3):
+            with pytest.raises(ClipRejected, match="content-md5"):
+                await clips.fetch(URL, part)

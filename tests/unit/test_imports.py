@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
                 "validation",
                 "pricing",
                 "fingerprint",
+                "checksums",
                 "ledger",
                 "planning",
                 "spending",
