@@ -39,7 +39,9 @@ from pipeline.summary import missing_clips
 T = TypeVar("T")
 # Submissions that made no task, before the take is left to a later run.
 _UNSENT_TRIES = 5
-_REFUSAL_TRIES = 20
+# Answers 429 in a row, of all takes together, before the run submits nothing more: each halves
+# the pace, so many more would take hours.
+_MOST_REFUSALS = 20
 
 
 class TakeMaker:
@@ -52,6 +54,7 @@ class TakeMaker:
         self._fetcher = Fetcher(services, halt)
         self._uploads: dict[str, anyio.Lock] = {}
         self._productions: list[Production] = []
+        self._refusals = 0
         self._random = services.random
 
     def work_on(self, productions: Iterable[Production]) -> None:
@@ -141,7 +144,7 @@ class TakeMaker:
         self, production: Production, planned: PlannedTake, request: TakeRequest
     ) -> Attempt:
         """One accepted submission: each try has an intent of its own, written before it."""
-        unsent = refusals = 0
+        unsent = 0
         while True:
             attempt_id = production.new_attempt_id()
             self._services.say(production, planned.slate, "waiting", "for the account's allowance")
@@ -160,8 +163,7 @@ class TakeMaker:
                         hint="nothing was paid for it; run again later",
                     ) from exc
             except RateLimited:
-                refusals += 1
-                if refusals >= _REFUSAL_TRIES:
+                if self._refusals >= _MOST_REFUSALS:
                     raise
             except Unavailable:
                 unsent += 1
@@ -216,15 +218,26 @@ class TakeMaker:
             else:
                 limiter.answered(attempt_id, None)
             if isinstance(exc, RateLimited):
+                self._heed_refusal(exc)
                 limiter.refused(exc.retry_after_s)
             if isinstance(exc, KeyRefused | ConfigurationError):
                 self._halt.set(str(exc), exc.exit_code)
             await production.record(attempt_id, EventKind.REFUSED, reason=exc.message)
             raise
         await production.record(attempt_id, EventKind.ACCEPTED, task_id=task_id)
+        self._refusals = 0
         limiter.answered(attempt_id, task_id)
         self._services.say(production, planned.slate, "submitted", f"task {task_id}")
         return production.attempt(attempt_id)
+
+    def _heed_refusal(self, exc: RateLimited) -> None:
+        self._refusals += 1
+        if self._refusals >= _MOST_REFUSALS:
+            self._halt.set(
+                f"the provider said {self._refusals} times in a row that it is too much; "
+                "run again later",
+                exc.exit_code,
+            )
 
     def _reserve(self, planned: PlannedTake, attempt_id: str) -> None:
         """Count the price towards the account's day, together with every other process.

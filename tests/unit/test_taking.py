@@ -301,6 +301,24 @@ async def test_a_provider_that_always_says_429_is_left_in_the_end(world: World, 
     assert len(world.provider.submitted) == 20
 
 
+@pytest.mark.anyio
+async def test_many_takes_do_not_each_wait_for_their_own_twenty_429s(world: World) -> None:
+    world.limits = NARROW
+    world.provider.submits = [RateLimited("429", retry_after_s=1)] * 100
+    (outcome,) = await world.run(make_storyboard(shot("a"), shot("b"), shot("c")))
+    assert outcome.exit_code is ExitCode.TRY_LATER
+    assert len(world.provider.submitted) == 20
+
+
+@pytest.mark.anyio
+async def test_429s_between_submissions_that_work_do_not_stop_the_run(world: World) -> None:
+    world.limits = NARROW
+    often = [RateLimited("429", retry_after_s=1)] * 12
+    world.provider.submits = [*often, world.provider.make_task, *often, world.provider.make_task]
+    (outcome,) = await world.run(make_storyboard(shot("a"), shot("b")))
+    assert outcome.exit_code is ExitCode.DONE
+
+
 # ---------------------------------------------------------------- doubts
 
 
