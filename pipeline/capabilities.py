@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from types import MappingProxyType
 
-from pipeline.model import Resolution
+from pipeline.model import Container, Resolution, ShotKind, Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,29 +24,66 @@ class AccountLevel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a provider sells of one kind of shot.
+
+    ``resolutions`` that may be named; ``sizes`` in pixels that may be named instead (empty: none),
+    the first of each being what is bought where neither is named. Both empty: the picture follows
+    from the input. ``why`` explains a limit that the provider's own page does not show.
+    """
+
+    durations_s: tuple[int, ...]
+    resolutions: tuple[Resolution, ...] = ()
+    sizes: tuple[Size, ...] = ()
+    min_references: int = 0
+    max_references: int = 0
+    why: str = ""
+
+
+class PromptDialect(StrEnum):
+    """How a provider's prompts name images: as in the manifest (``@image1``), as the upstream
+    model's own notation (``<IMAGE_1>``), or in words ("the first reference image")."""
+
+    MANIFEST = "manifest"
+    UPSTREAM = "upstream"
+    PROSE = "prose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What one provider can do for a shot.
 
     ``client_task_ids``: we choose the task id, so a submission may be repeated safely.
     ``history``: finished and running tasks can be listed, so a lost answer can be settled.
+    ``quotes``: it tells the price of a take beforehand. ``bill``: its charges can be listed.
+    ``containers`` that clips can be had in; ``max_results`` the most takes of one task.
     """
 
     provider: str
     model: str
     source: str
-    durations_s: tuple[int, ...]
-    resolutions: tuple[Resolution, ...]
-    min_references: int
-    max_references: int
+    offers: Mapping[ShotKind, Offer]
     max_image_bytes: int
     client_task_ids: bool
     history: bool
+    quotes: bool
+    bill: bool
     levels: tuple[AccountLevel, ...]
+    containers: tuple[Container, ...] = (Container.MP4,)
+    max_results: int = 1
+    prompt_dialect: PromptDialect = PromptDialect.MANIFEST
+
+    @property
+    def max_references(self) -> int:
+        """The most images that a prompt can name."""
+        return max(offer.max_references for offer in self.offers.values())
 
     def level(self, name: str) -> AccountLevel | None:
         """The account level of that name, or None."""
         return next((level for level in self.levels if level.name == name), None)
 
+
+_BOTH = (Resolution.P720, Resolution.P480)
 
 WAVESPEED = Capabilities(
     provider="wavespeed",
@@ -54,14 +92,19 @@ WAVESPEED = Capabilities(
         "https://wavespeed.ai/docs/docs-api/x-ai/x-ai-grok-imagine-video-reference-to-video"
         " and https://wavespeed.ai/docs/account-levels"
     ),
-    durations_s=(6, 10),
-    resolutions=(Resolution.P480, Resolution.P720),
-    min_references=1,
-    max_references=7,
+    offers=MappingProxyType(
+        {
+            ShotKind.REFERENCES: Offer(
+                durations_s=(6, 10), resolutions=_BOTH, min_references=1, max_references=7
+            )
+        }
+    ),
     # The oldest upload page says 20 MB an image and newer ones more: the stricter one is safe.
     max_image_bytes=20_000_000,
     client_task_ids=False,
     history=True,
+    quotes=True,
+    bill=True,
     levels=(
         AccountLevel(name="bronze", submits_per_minute=2, max_tasks=2),
         AccountLevel(name="silver", submits_per_minute=500, max_tasks=300),
@@ -70,10 +113,88 @@ WAVESPEED = Capabilities(
     ),
 )
 
-# The sandbox stands in for WaveSpeed, so it sells exactly what WaveSpeed sells.
+# The table of https://runware.ai/docs/models/xai-grok-imagine-video, the 720p tier first. Its 3:2
+# and 2:3 have no pair there that could be confirmed.
+_RUNWARE_SIZES = tuple(
+    Size(width_px=width, height_px=height)
+    for width, height in (
+        (1280, 720),
+        (720, 1280),
+        (720, 720),
+        (960, 720),
+        (720, 960),
+        (848, 480),
+        (480, 848),
+        (480, 480),
+        (640, 480),
+        (480, 640),
+        (720, 480),
+        (480, 720),
+    )
+)
+
+RUNWARE = Capabilities(
+    provider="runware",
+    model="xai:grok-imagine@video",
+    source="https://runware.ai/docs/models/xai-grok-imagine-video",
+    offers=MappingProxyType(
+        {
+            ShotKind.REFERENCES: Offer(
+                durations_s=tuple(range(1, 11)),
+                sizes=_RUNWARE_SIZES,
+                min_references=1,
+                max_references=7,
+                why="Runware's page says 1 to 15, but the model behind it makes at most 10 s "
+                "from reference images",
+            ),
+            ShotKind.TEXT: Offer(durations_s=tuple(range(1, 16)), sizes=_RUNWARE_SIZES),
+            ShotKind.FRAME: Offer(durations_s=tuple(range(1, 16)), resolutions=_BOTH),
+            ShotKind.EDIT: Offer(durations_s=tuple(range(2, 11))),
+        }
+    ),
+    # Larger ones were seen to be refused upstream; sides over 2048 px are reduced anyway.
+    max_image_bytes=8_000_000,
+    client_task_ids=True,
+    history=False,
+    quotes=False,
+    bill=False,
+    # The service publishes no quota; its own batch guide suggests a steady two to four.
+    # https://runware.ai/docs/platform/rate-limits
+    levels=(
+        AccountLevel(name="bronze", submits_per_minute=60, max_tasks=3),
+        AccountLevel(name="silver", submits_per_minute=120, max_tasks=15),
+        AccountLevel(name="gold", submits_per_minute=600, max_tasks=100),
+        AccountLevel(name="ultra", submits_per_minute=3000, max_tasks=1000),
+    ),
+    containers=tuple(Container),
+    max_results=4,
+    prompt_dialect=PromptDialect.UPSTREAM,
+)
+
+# The sandbox stands in for a paid provider, so it sells exactly what that one sells.
 SANDBOX = replace(WAVESPEED, provider="sandbox")
+SANDBOX_RUNWARE = replace(RUNWARE, provider="sandbox-runware")
 
 CAPABILITIES: Mapping[str, Capabilities] = MappingProxyType(
-    {row.provider: row for row in (WAVESPEED, SANDBOX)}
+    {row.provider: row for row in (WAVESPEED, RUNWARE, SANDBOX, SANDBOX_RUNWARE)}
 )
+# What people may name; which of its two the sandbox is follows from what it stands in for.
+PROVIDERS = ("sandbox", "wavespeed", "runware")
 DEFAULT_PROVIDER = "sandbox"
+_STAND_INS: Mapping[str, str] = MappingProxyType({"runware": "sandbox-runware"})
+
+
+def is_free(provider: str) -> bool:
+    """Whether a provider takes no money: the sandbox, whatever it stands in for."""
+    return provider in {SANDBOX.provider, SANDBOX_RUNWARE.provider}
+
+
+def choose_provider(wanted: str | None, named: str | None) -> str:
+    """The row of ``CAPABILITIES`` that a run uses.
+
+    Args:
+        wanted: by the command line, one of ``PROVIDERS`` or None.
+        named: by the manifest, likewise. A sandbox that is wanted stands in for it.
+    """
+    chosen = wanted or named or DEFAULT_PROVIDER
+    return _STAND_INS.get(named or "", chosen) if chosen == SANDBOX.provider else chosen

@@ -1,6 +1,6 @@
 """The values that the whole program speaks in: frozen, typed, free of any I/O.
 
-Words: a *storyboard* is a list of *shots* in cut order; a shot has 1 to 7 *references*
+Words: a *storyboard* is a list of *shots* in cut order; a shot may have 1 to 7 *references*
 (``@image1`` is the first); a *take* is one attempt to make a shot; a *clip* is the checked media
 file of a take.
 """
@@ -27,6 +27,74 @@ class Resolution(StrEnum):
     def short_side_px(self) -> int:
         """Pixels of the shorter edge of the picture."""
         return int(self.value.removesuffix("p"))
+
+
+class ShotKind(StrEnum):
+    """What a shot is made from, in the words of the manifest.
+
+    ``references``: 1 to 7 images that the prompt names. ``text``: the prompt alone. ``frame``: an
+    image that is the first frame. ``edit``: a clip that the prompt changes.
+    """
+
+    REFERENCES = "references"
+    TEXT = "text"
+    FRAME = "frame"
+    EDIT = "edit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """A picture's width and height in pixels."""
+
+    width_px: int
+    height_px: int
+
+    @property
+    def tier(self) -> Resolution:
+        """The resolution that a picture of this size is sold as, by its short side."""
+        short_px = min(self.width_px, self.height_px)
+        return Resolution.P480 if short_px <= Resolution.P480.short_side_px else Resolution.P720
+
+    def __str__(self) -> str:
+        return f"{self.width_px}x{self.height_px}"
+
+
+class Container(StrEnum):
+    """The file format of a clip, in the providers' own words."""
+
+    MP4 = "MP4"
+    WEBM = "WEBM"
+    MOV = "MOV"
+
+    @property
+    def suffix(self) -> str:
+        """The ending of a file's name."""
+        return f".{self.value.lower()}"
+
+
+class SafetyMode(StrEnum):
+    """How closely the provider looks at its own output: not at all, key frames, every frame."""
+
+    NONE = "none"
+    FAST = "fast"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What else may be said about a clip, where the provider takes it.
+
+    ``quality`` 20 to 99 (None: the provider's own choice); ``results`` the most takes that one
+    task makes, 1 to 4; ``keep_s`` how long the provider keeps the file, in seconds (None: as long
+    as it likes); ``put_url`` an https address that it uploads the file to as well.
+    """
+
+    container: Container = Container.MP4
+    quality: int | None = None
+    safety: SafetyMode = SafetyMode.NONE
+    results: int = 1
+    keep_s: int | None = None
+    put_url: str | None = None
 
 
 class Severity(StrEnum):
@@ -107,10 +175,25 @@ Reference: TypeAlias = FileReference | UrlReference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VideoReference:
+    """A clip to be edited: a checked file, or an address that the provider fetches.
+
+    ``duration_s`` and ``size`` are exact for a file, None behind an address.
+    """
+
+    media: Reference
+    duration_s: Fraction | None = None
+    size: Size | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
     """One entry of the manifest, checked and with every default filled in.
 
-    ``duration_s`` whole seconds bought; ``cut_s`` seconds used in the film (None: all of them);
+    ``images`` are references in ``@image`` order, empty for the other kinds; ``frame`` the first
+    frame; ``video`` the clip to edit. ``resolution`` is what is paid for; ``size`` the exact
+    picture where that is what the provider is asked for. ``duration_s`` whole seconds bought, of
+    an edit what its clip lasts, rounded up; ``cut_s`` seconds used in the film (None: all of them);
     ``takes`` how many attempts are wanted, 1 or more; ``select`` which of them the film uses,
     from 1 (None: the newest that is good).
     """
@@ -124,6 +207,19 @@ class Shot:
     cut_s: Fraction | None = None
     takes: int = 1
     select: int | None = None
+    size: Size | None = None
+    frame: Reference | None = None
+    video: VideoReference | None = None
+    output: Output = Output()
+
+    @property
+    def kind(self) -> ShotKind:
+        """What the shot is made from."""
+        if self.video is not None:
+            return ShotKind.EDIT
+        if self.frame is not None:
+            return ShotKind.FRAME
+        return ShotKind.REFERENCES if self.images else ShotKind.TEXT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

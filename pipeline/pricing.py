@@ -10,27 +10,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from types import MappingProxyType
 
-from pipeline.model import Resolution, Shot, Storyboard
+from pipeline.model import Resolution, Shot, ShotKind, Storyboard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkedExample:
-    """A price that the provider itself states, to hold the card against."""
+    """A price that the provider itself states, to hold the card against.
+
+    ``images`` references or first frames; ``input_s`` seconds of a clip that is edited.
+    """
 
     duration_s: int
     resolution: Resolution
-    references: int
+    images: int
     price_usd: Decimal
+    input_s: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateCard:
     """A provider's price list for one model.
 
-    ``usd_per_s`` dollars for each second bought, by resolution; ``usd_per_reference`` dollars for
-    each reference image of a take.
+    ``usd_per_s`` dollars for each second bought, by resolution; ``usd_per_image`` dollars for each
+    image that a take is made from; ``usd_per_input_s`` dollars for each second of a clip that is
+    edited, on top (None: edits are not sold).
     """
 
     provider: str
@@ -38,8 +44,9 @@ class RateCard:
     source: str
     read_on: date
     usd_per_s: Mapping[Resolution, Decimal]
-    usd_per_reference: Decimal
+    usd_per_image: Decimal
     examples: tuple[WorkedExample, ...]
+    usd_per_input_s: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +77,24 @@ def price_take(card: RateCard, shot: Shot) -> Decimal:
     Raises:
         KeyError: the card has no price for the shot's resolution; nothing may be bought then.
     """
-    seconds_usd = card.usd_per_s[shot.resolution] * shot.duration_s
-    return seconds_usd + card.usd_per_reference * len(shot.images)
+    per_s = card.usd_per_s[shot.resolution]
+    images = len(shot.images) + (shot.frame is not None)
+    if shot.kind is not ShotKind.EDIT:
+        return per_s * shot.duration_s + card.usd_per_image * images
+    if card.usd_per_input_s is None:
+        raise KeyError(ShotKind.EDIT)
+    return billed_s(shot) * (per_s + card.usd_per_input_s)
+
+
+def billed_s(shot: Shot) -> Decimal:
+    """Seconds of a take that are paid for: of an edit, what its clip lasts, where that is known.
+
+    To the millisecond, upwards. Runware's own example of an edit, $0.404, is one of 5.05 s.
+    """
+    exact = shot.video.duration_s if shot.video is not None else None
+    if exact is None:
+        return Decimal(shot.duration_s)
+    return Decimal(-(-exact.numerator * 1000 // exact.denominator)) / 1000
 
 
 def estimate(storyboard: Storyboard, card: RateCard) -> Estimate:
@@ -84,7 +107,7 @@ def estimate(storyboard: Storyboard, card: RateCard) -> Estimate:
                 shot_id=shot.id,
                 duration_s=shot.duration_s,
                 resolution=shot.resolution,
-                references=len(shot.images),
+                references=len(shot.images) + (shot.frame is not None),
                 takes=shot.takes,
                 take_usd=take_usd,
                 total_usd=take_usd * shot.takes,
@@ -115,18 +138,67 @@ _WAVESPEED = RateCard(
     usd_per_s=MappingProxyType(
         {Resolution.P480: Decimal("0.05"), Resolution.P720: Decimal("0.05")}
     ),
-    usd_per_reference=Decimal(0),
+    usd_per_image=Decimal(0),
     examples=(
         WorkedExample(
-            duration_s=6, resolution=Resolution.P720, references=1, price_usd=Decimal("0.30")
+            duration_s=6, resolution=Resolution.P720, images=1, price_usd=Decimal("0.30")
         ),
         WorkedExample(
-            duration_s=10, resolution=Resolution.P720, references=7, price_usd=Decimal("0.50")
+            duration_s=10, resolution=Resolution.P720, images=7, price_usd=Decimal("0.50")
         ),
     ),
 )
 
-# The sandbox takes no money; its bill says what WaveSpeed would have charged.
+_RUNWARE = RateCard(
+    provider="runware",
+    model="xai:grok-imagine@video",
+    source="https://runware.ai/docs/models/xai-grok-imagine-video",
+    read_on=date(2026, 11, 21),
+    usd_per_s=MappingProxyType(
+        {Resolution.P480: Decimal("0.05"), Resolution.P720: Decimal("0.07")}
+    ),
+    # Whether each of several references is charged is not said; that is the larger sum.
+    usd_per_image=Decimal("0.002"),
+    usd_per_input_s=Decimal("0.01"),
+    examples=(
+        WorkedExample(
+            duration_s=8, resolution=Resolution.P720, images=0, price_usd=Decimal("0.56")
+        ),
+        WorkedExample(
+            duration_s=6, resolution=Resolution.P480, images=0, price_usd=Decimal("0.30")
+        ),
+        WorkedExample(
+            duration_s=6, resolution=Resolution.P720, images=0, price_usd=Decimal("0.42")
+        ),
+        WorkedExample(
+            duration_s=6, resolution=Resolution.P480, images=1, price_usd=Decimal("0.302")
+        ),
+        WorkedExample(
+            duration_s=6, resolution=Resolution.P720, images=1, price_usd=Decimal("0.422")
+        ),
+        WorkedExample(
+            duration_s=6,
+            resolution=Resolution.P480,
+            images=0,
+            price_usd=Decimal("0.36"),
+            input_s=Fraction(6),
+        ),
+        WorkedExample(
+            duration_s=6,
+            resolution=Resolution.P720,
+            images=0,
+            price_usd=Decimal("0.404"),
+            input_s=Fraction(101, 20),
+        ),
+    ),
+)
+
+# The sandbox takes no money; its bill says what the provider it stands in for would charge.
 RATE_CARDS: Mapping[str, RateCard] = MappingProxyType(
-    {"wavespeed": _WAVESPEED, "sandbox": _WAVESPEED}
+    {
+        "wavespeed": _WAVESPEED,
+        "runware": _RUNWARE,
+        "sandbox": _WAVESPEED,
+        "sandbox-runware": _RUNWARE,
+    }
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from pipeline.capabilities import PromptDialect
 from pipeline.text import shown
 
 # A token as written, or something that was clearly meant as one: another case, a blank, a
@@ -21,6 +22,8 @@ _LIKE_TOKEN = re.compile(
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"@image(?:0|[1-9][0-9]*)\Z")
+_VALID = re.compile(r"@image([1-7])(?![A-Za-z0-9_])")
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
 _ZERO_LED = re.compile(r"@image0[0-9]+\Z")
 
 
@@ -70,6 +73,24 @@ def bind(prompt: str, references: int, *, most: int = 7) -> Binding:
         if number is not None:
             meant.add(number)
     return Binding(named=frozenset(named), meant=frozenset(named | meant), mistakes=tuple(mistakes))
+
+
+def rewrite(prompt: str, dialect: PromptDialect) -> str:
+    """A valid prompt with its tokens in another notation.
+
+    >>> rewrite("@image1 meets @image2's cat", PromptDialect.UPSTREAM)
+    "<IMAGE_1> meets <IMAGE_2>'s cat"
+    """
+    if dialect is PromptDialect.MANIFEST:
+        return prompt
+
+    def replace(match: re.Match[str]) -> str:
+        number = int(match.group(1))
+        if dialect is PromptDialect.UPSTREAM:
+            return f"<IMAGE_{number}>"
+        return f"the {_ORDINALS[number - 1]} reference image"
+
+    return _VALID.sub(replace, prompt)
 
 
 def _written(match: re.Match[str]) -> str:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from pipeline.capabilities import Capabilities
-from pipeline.model import FileReference, Resolution
+from pipeline.model import FileReference, Output, Resolution, ShotKind, Size
 
 
 class TaskPhase(StrEnum):
@@ -28,13 +28,28 @@ class TaskPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeRequest:
-    """One take as the provider is asked for it: 1 to 7 image URLs in ``@image`` order."""
+    """One submission as the provider is asked for it.
+
+    ``prompt`` in the manifest's own dialect (``@image1``); ``image_urls``, ``frame_url`` and
+    ``video_url`` addresses or ids that ``Provider.upload`` gave out, images in ``@image`` order;
+    ``task_id`` the id that we chose, empty where the provider chooses. ``duration_s`` None: as
+    long as the clip that is edited. ``results`` takes in one task; ``webhook_url`` where the
+    provider shall tell that it is done.
+    """
 
     model: str
     prompt: str
     image_urls: tuple[str, ...]
-    duration_s: int
+    duration_s: int | None
     resolution: Resolution
+    kind: ShotKind = ShotKind.REFERENCES
+    size: Size | None = None
+    frame_url: str = ""
+    video_url: str = ""
+    output: Output = Output()
+    results: int = 1
+    task_id: str = ""
+    webhook_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
