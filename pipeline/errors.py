@@ -187,6 +187,10 @@ class Unavailable(ProviderError):
     """The provider could not be reached; nothing was sent, or the call is safe to repeat."""
 
 
+class NotOffered(Unavailable):
+    """The provider has no such call; nothing was sent, and asking again is of no use."""
+
+
 class UnknownTask(ProviderError):
     """The provider does not know this task id."""
 

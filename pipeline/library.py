@@ -1,4 +1,4 @@
-"""Which picture every entry of ``images`` is: from the manifest's library, a file or a URL.
+"""Which picture or clip every entry of a shot is: from the manifest's library, a file or a URL.
 
 Pure: the files were opened by the edge, and their outcomes are handed in.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.errors import ExitCode
 from pipeline.findings import KeyPath, closest
-from pipeline.model import FileReference, Reference, UrlReference
+from pipeline.model import FileReference, Reference, UrlReference, VideoReference
 from pipeline.references import NAME, is_url, url_mistake
 from pipeline.text import shown
 from pipeline.view import View
@@ -40,10 +40,23 @@ def files_named(view: View) -> tuple[str, ...]:
     entries = _entries(view)
     names = dict.fromkeys(source for source in entries.values() if not is_url(source))
     for index in range(len(view.list_at(("shots",)))):
-        for source in view.list_at(("shots", index, "images")):
+        for source in (
+            *view.list_at(("shots", index, "images")),
+            view.get(("shots", index, "frame")),
+        ):
             if isinstance(source, str) and source not in entries and not is_url(source):
                 names[source] = None
     names.pop("", None)
+    return tuple(names)
+
+
+def videos_named(view: View) -> tuple[str, ...]:
+    """Every distinct local clip of the shots, as written, in file order."""
+    names: dict[str, None] = {}
+    for index in range(len(view.list_at(("shots",)))):
+        source = view.text(("shots", index, "video"))
+        if source and not is_url(source):
+            names[source] = None
     return tuple(names)
 
 
@@ -65,13 +78,20 @@ def _absent_hint(source: str, names: Mapping[str, str]) -> str:
 class Library:
     """The pictures of one manifest."""
 
-    def __init__(self, view: View, opened: Mapping[str, FileReference | ImageRefused]) -> None:
-        """``opened`` has the outcome of every file of ``files_named``.
+    def __init__(
+        self,
+        view: View,
+        opened: Mapping[str, FileReference | ImageRefused],
+        videos: Mapping[str, VideoReference | ImageRefused],
+    ) -> None:
+        """``opened`` has the outcome of every file of ``files_named``, ``videos`` of every file of
+        ``videos_named``.
 
-        It is empty where no file was opened because a syntax error cut the document short.
+        Both are empty where no file was opened because a syntax error cut the document short.
         """
         self._view = view
         self._opened = opened
+        self._videos = videos
         self._entries = _entries(view)
         self._used: set[str] = set()
         # A library that cannot be read as one may hold any name that the shots use.
@@ -104,6 +124,33 @@ class Library:
                 )
             seen.setdefault(key, number)
         return images
+
+    def frame_of(self, path: KeyPath) -> Reference | None:
+        """The first frame that a shot names; None where it is wrong, or there is none."""
+        return self._image(path, self._view.get(path))
+
+    def video_of(self, path: KeyPath) -> VideoReference | None:
+        """The clip that a shot edits; None where it is wrong, or there is none."""
+        source = self._view.text(path)
+        if not source:
+            return None
+        if is_url(source):
+            mistake = url_mistake(source)
+            if mistake is not None:
+                self._view.add(path, *mistake)
+                return None
+            return VideoReference(media=UrlReference(source=source, url=source))
+        found = self._videos.get(source)
+        if isinstance(found, ImageRefused):
+            self._view.findings.add(
+                self._view.document.position(path),
+                path,
+                found.message,
+                found.hint,
+                exit_code=found.exit_code,
+            )
+            return None
+        return found
 
     def _image(self, path: KeyPath, source: Any) -> Reference | None:
         if not isinstance(source, str) or path in self._view.findings.flagged:

@@ -16,11 +16,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from pipeline.capabilities import CAPABILITIES
+from pipeline.capabilities import PROVIDERS
 from pipeline.errors import ExitCode
 from pipeline.findings import Findings, closest, either
-from pipeline.library import ImageRefused, files_named
-from pipeline.model import FileReference, Position, Problem, Storyboard
+from pipeline.library import ImageRefused, files_named, videos_named
+from pipeline.model import FileReference, Position, Problem, Storyboard, VideoReference
 from pipeline.text import shown
 from pipeline.validation import (
     Terms,
@@ -76,12 +76,12 @@ def read_manifest(
     name = "<stdin>" if file == STDIN else file
     findings = Findings(shown(name, 4096))
     storyboard: Storyboard | None = None
-    if provider is not None and provider not in CAPABILITIES:
-        guess = closest(provider, CAPABILITIES)
+    if provider is not None and provider not in PROVIDERS:
+        guess = closest(provider, PROVIDERS)
         _refuse(
             findings,
             f'unknown provider "{shown(provider)}"',
-            f"did you mean {guess}?" if guess else f"choose {either(tuple(CAPABILITIES))}",
+            f"did you mean {guess}?" if guess else f"choose {either(PROVIDERS)}",
             ExitCode.USAGE,
         )
     else:
@@ -117,15 +117,27 @@ def _check(
     terms = Terms(capabilities=capabilities, max_shots=max_shots, max_prompt_chars=max_prompt_chars)
     check_form(document, _validator(), terms, findings)
     opened: dict[str, FileReference | ImageRefused] = {}
+    videos: dict[str, VideoReference | ImageRefused] = {}
     # In a document cut short a name may belong to a library that was never reached.
     if document.whole:
+        view, folder = View(document, findings), path.parent
         opened = _open_all(
-            files_named(View(document, findings)),
-            path.parent,
+            files_named(view),
+            folder,
             allow_outside=allow_outside,
             max_bytes=capabilities.max_image_bytes,
         )
-    return build(document, opened, terms, findings, path)
+        for source in videos_named(view):
+            videos[source] = _open_video(source, folder, allow_outside=allow_outside)
+    return build(document, terms, findings, path, opened=opened, videos=videos)
+
+
+def _open_video(source: str, folder: Path, *, allow_outside: bool) -> VideoReference | ImageRefused:
+    from pipeline.media.source import open_clip  # noqa: PLC0415 - only few manifests edit clips
+    from pipeline.images import locate  # noqa: PLC0415
+
+    path = locate(source, folder, allow_outside=allow_outside)
+    return path if isinstance(path, ImageRefused) else open_clip(path, source)
 
 
 def _open_all(

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import assert_never
 
+from pipeline.capabilities import is_free
 from pipeline.fingerprint import fingerprint
 from pipeline.ledger import (
     DOUBTFUL,
@@ -29,7 +30,6 @@ from pipeline.pricing import RateCard, dollars, price_take
 
 # Part of a film's identity: raise it when the same clips would give other bytes.
 _FILM_FORMAT = 1
-_FREE_PROVIDER = "sandbox"
 
 
 class Action(StrEnum):
@@ -122,7 +122,7 @@ def make_plan(
         KeyError: the rate card has no price for a shot.
     """
     relevant = [a for a in ledger.attempts if a.provider == provider and a.state not in FREE]
-    if provider == _FREE_PROVIDER:
+    if is_free(provider):
         # What the sandbox lost costs nothing to draw again.
         relevant = [a for a in relevant if a.state is not AttemptState.LOST]
     wanted = {shot.id: fingerprint(shot, model) for shot in storyboard.shots}

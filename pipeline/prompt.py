@@ -112,6 +112,8 @@ def _judge(
         is_word = match.group("word").lower() in ("image", "images")
         is_bare = bool(match.group("gap")) or not match.group("rest")
         return (f"{quoted} has no number", cure) if is_word and is_bare else None
+    if not references:
+        return f"{quoted}, but the shot has no images", "describe it in words, or list images"
     problem: tuple[str, str] | None = None
     if _ZERO_LED.match(written):
         problem = f"{quoted} names no image", f"{cure}, without a zero in front"

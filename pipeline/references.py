@@ -32,6 +32,15 @@ def is_url(source: str) -> bool:
     return _URL.match(source) is not None
 
 
+def is_this_machine(url: str) -> bool:
+    """Whether a URL is plain http to a loopback address, as a sandbox's are."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
+
+
 def url_mistake(url: str) -> tuple[str, str] | None:
     """What is wrong with a reference URL and its cure, or None.
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any
 
+from pipeline.capabilities import is_free
 from pipeline.errors import ExitCode
 from pipeline.ledger import Attempt, Ledger
 from pipeline.model import Storyboard
@@ -191,7 +192,7 @@ def start_times_note(takes: int, submits_per_minute: int, max_tasks: int) -> str
 
 
 def _money(ledger: Ledger, provider: str) -> str:
-    if provider == "sandbox":
+    if is_free(provider):
         return f"free on the sandbox (would have cost {dollars(ledger.spent_usd)})"
     text = f"spent {dollars(ledger.spent_usd)}"
     return f"{text}, in doubt {dollars(ledger.reserved_usd)}" if ledger.reserved_usd else text
@@ -200,7 +201,7 @@ def _money(ledger: Ledger, provider: str) -> str:
 def _price_note(estimate: Estimate, provider: str) -> str:
     card = estimate.card
     source = f"{card.provider}'s price list of {card.read_on.isoformat()}"
-    if provider == "sandbox":
+    if is_free(provider):
         return f"  sandbox: free; prices as on {source}"
     return f"  paid to {provider}; prices as on {source}"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio
 
 from pipeline.account import AccountStore
-from pipeline.capabilities import CAPABILITIES
+from pipeline.capabilities import CAPABILITIES, is_free
 from pipeline.download import Downloader
 from pipeline.errors import (
     ConfigurationError,
@@ -48,7 +48,7 @@ def settings_for(settings: Settings, provider: str) -> Settings:
 
     It is ours and next door: it may be asked more often, and answers at once.
     """
-    if provider != "sandbox":
+    if not is_free(provider):
         return settings
     named = settings.env.get
     return replace(

@@ -15,11 +15,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.capabilities import CAPABILITIES, AccountLevel, Capabilities
+from pipeline.capabilities import CAPABILITIES, AccountLevel, Capabilities, is_free
 from pipeline.errors import ConfigurationError
 from pipeline.text import shown
 
-_BASE_URLS = {"wavespeed": "https://api.wavespeed.ai"}
+_BASE_URLS = {"wavespeed": "https://api.wavespeed.ai", "runware": "https://api.runware.ai"}
 _MAX_KEY_CHARACTERS = 500
 # Anything beyond this is refused as too long all the same.
 _MAX_KEY_FILE_BYTES = 10_000
@@ -106,7 +106,7 @@ def account_level(settings: Settings, capabilities: Capabilities) -> AccountLeve
 
     The default is the lowest level the provider has; for the sandbox, which is ours, the highest.
     """
-    default = capabilities.levels[-1 if capabilities.provider == "sandbox" else 0]
+    default = capabilities.levels[-1 if is_free(capabilities.provider) else 0]
     level = capabilities.level(settings.account_level or "") or default
     return AccountLevel(
         name=level.name,

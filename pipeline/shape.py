@@ -13,9 +13,10 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, Protocol
 
-from pipeline.capabilities import CAPABILITIES, Capabilities
+from pipeline.capabilities import PROVIDERS, Capabilities, Offer
 from pipeline.findings import MAX_PROBLEMS, Findings, KeyPath, closest, either
-from pipeline.model import Resolution
+from pipeline.model import Container, Resolution, SafetyMode, ShotKind
+from pipeline.purchase import duration_words, kind_of
 from pipeline.references import NAME, NAME_RULE
 from pipeline.text import shown
 from pipeline.yaml_document import Document
@@ -50,6 +51,13 @@ class _Found:
     value: Any
     source: str
     capabilities: Capabilities
+    kind: ShotKind = ShotKind.REFERENCES
+
+    @property
+    def offer(self) -> Offer:
+        """What is sold of the shot's kind, or else of the first that the provider makes."""
+        offers = self.capabilities.offers
+        return offers.get(self.kind) or next(iter(offers.values()))
 
     @property
     def key(self) -> str:
@@ -116,6 +124,7 @@ def check_shape(
                 value=error.instance,
                 source=document.source(path),
                 capabilities=capabilities,
+                kind=_kind_at(document, path),
             )
             message, hint = _explain(found)
             findings.add(document.position(path), path, message, hint)
@@ -125,6 +134,11 @@ def _is_judged(document: Document, path: KeyPath) -> bool:
     """Whether the value at ``path`` is all there, and was not refused before."""
     node = document.node(path)
     return node is None or (node.whole and node.value is not REPORTED)
+
+
+def _kind_at(document: Document, path: KeyPath) -> ShotKind:
+    shot = document.value(path[:2]) if path[0] == "shots" else None
+    return kind_of(shot) if isinstance(shot, dict) else ShotKind.REFERENCES
 
 
 def _report_missing(document: Document, path: KeyPath, error: Any, findings: Findings) -> None:
@@ -153,6 +167,11 @@ def _explain(found: _Found) -> Words:
     match found.path:
         case ("shots",) | ("shots", int()) | ("defaults",) | ("references",):
             return _container(found)
+        case (*_, "runware" | "safety"):
+            return (
+                f"must be a mapping; found {found.words}",
+                f"write {_EXAMPLES[found.key]}, or leave it out",
+            )
         case ("references", _):
             return _image(found)
         case (*_, "images", int()):
@@ -256,52 +275,32 @@ def _choice(found: _Found, known: tuple[str, ...], what: str) -> Words:
 
 
 def _resolution(found: _Found) -> Words:
-    return resolution_words(found.value, found.source, found.capabilities)
-
-
-def resolution_words(value: Any, source: str, capabilities: Capabilities) -> Words:
-    """Words for a size that the provider does not sell."""
-    found = _Found(path=("resolution",), value=value, source=source, capabilities=capabilities)
-    sold = [size.value for size in Resolution if size in capabilities.resolutions]
-    return _choice(found, tuple(reversed(sold)), f" on {capabilities.provider}")
+    sold = [size.value for size in Resolution if size in found.offer.resolutions]
+    known = tuple(reversed(sold)) or tuple(each.value for each in reversed(Resolution))
+    return _choice(found, known, f" on {found.capabilities.provider}")
 
 
 def _provider(found: _Found) -> Words:
-    return _choice(found, tuple(CAPABILITIES), "")
+    return _choice(found, PROVIDERS, "")
 
 
 def _duration(found: _Found) -> Words:
-    return duration_words(found.value, found.source, found.capabilities)
+    return duration_words(found.value, found.source, found.capabilities.provider, found.offer)
 
 
-def duration_words(value: Any, source: str, capabilities: Capabilities) -> Words:
-    """Words for a length that the provider does not sell, with the nearest one that it does."""
-    sold = capabilities.durations_s
-    found = _Found(path=("duration",), value=value, source=source, capabilities=capabilities)
-    message = (
-        f"must be {either(sold)} (whole seconds), which is what {capabilities.provider} sells; "
-        f"found {found.words}"
-    )
-    written = value if isinstance(value, str) else source
-    match = re.match(r"\s*(-?[0-9]{1,9})(?![0-9])", written)
-    if match is None or isinstance(value, bool) or int(match.group(1)) <= 0:
-        return message, f"write {either(sold)}"
-    wanted = int(match.group(1))
-    nearest = min(sold, key=lambda each: (abs(each - wanted), each))
-    if wanted in sold and isinstance(value, str) and value.strip() == str(wanted):
-        return message, f"write {wanted} without quotes"
-    if wanted in sold:
-        return message, f"write {wanted}: no unit, no decimals"
-    return message, f"the nearest is {nearest}"
+def image_count_words(count: int, capabilities: Capabilities) -> Words:
+    """Words for a list of references that is too long, or empty."""
+    offer = capabilities.offers[ShotKind.REFERENCES]
+    least, most = offer.min_references, offer.max_references
+    cure = f"leave out {count - most:,}" if count > most else _MISSING["images"]
+    return f"{least} to {most} images; {f'{count:,}' if count else 'none'} given", cure
 
 
 def _images(found: _Found) -> Words:
-    least, most = found.capabilities.min_references, found.capabilities.max_references
-    rule = f"{least} to {most} images"
+    offer = found.capabilities.offers[ShotKind.REFERENCES]
+    rule = f"{offer.min_references} to {offer.max_references} images"
     if isinstance(found.value, list):
-        count = len(found.value)
-        cure = f"leave out {count - most}" if count > most else _MISSING["images"]
-        return f"{rule}; {count if count else 'none'} given", cure
+        return image_count_words(len(found.value), found.capabilities)
     if found.value is None:
         return f"{rule}; none given", _MISSING["images"]
     if isinstance(found.value, str):
@@ -351,6 +350,51 @@ def _select(found: _Found) -> Words:
     )
 
 
+def _side(found: _Found) -> Words:
+    return (
+        f"must be a whole number of pixels, 1 to 10,000; found {found.words}",
+        "write width: 1280 and height: 720",
+    )
+
+
+def _range(least: int, most: int, example: str) -> Callable[[_Found], Words]:
+    def explain(found: _Found) -> Words:
+        return (
+            f"must be a whole number from {least:,} to {most:,}; found {found.words}",
+            f"write {example}, or leave it out",
+        )
+
+    return explain
+
+
+def _endpoint(found: _Found) -> Words:
+    cure = "write an https URL, or leave it out"
+    return _not_text(found, cure) or ("is empty", cure)
+
+
+def _check_content(found: _Found) -> Words:
+    return f"must be true or false; found {found.words}", "write checkContent: true"
+
+
+def _format(found: _Found) -> Words:
+    return _choice(found, tuple(each.value for each in Container), "")
+
+
+def _mode(found: _Found) -> Words:
+    return _choice(found, tuple(each.value for each in SafetyMode), "")
+
+
+def _video(found: _Found) -> Words:
+    cure = "write the file name of a clip, or an https URL"
+    if isinstance(found.value, list | dict):
+        return f"a clip must be one text; found {found.words}", cure
+    return _not_text(found, cure) or ("is empty", cure)
+
+
+_EXAMPLES = {
+    "runware": "runware: {outputQuality: 99}",
+    "safety": "safety: {checkContent: true}",
+}
 _BY_KEY: Mapping[str, Callable[[_Found], Words]] = {
     "storyboard": _name,
     "id": _name,
@@ -365,4 +409,15 @@ _BY_KEY: Mapping[str, Callable[[_Found], Words]] = {
     "cut": _cut,
     "takes": _takes,
     "select": _select,
+    "frame": _image,
+    "video": _video,
+    "width": _side,
+    "height": _side,
+    "outputFormat": _format,
+    "outputQuality": _range(20, 99, "outputQuality: 95"),
+    "numberResults": _range(1, 4, "numberResults: 2"),
+    "ttl": _range(60, 31_536_000, "ttl: 86400"),
+    "uploadEndpoint": _endpoint,
+    "checkContent": _check_content,
+    "mode": _mode,
 }

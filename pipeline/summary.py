@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
+from pipeline.capabilities import is_free
 from pipeline.errors import ExitCode
 from pipeline.files import file_sha256, write_whole
 from pipeline.ledger import FREE, Attempt, Ledger
@@ -116,7 +117,7 @@ def summarise(outcome: Outcome, estimate: Estimate, provider: str) -> dict[str, 
             "reserved_usd": str(ledger.reserved_usd),
             "refunded_usd": str(ledger.refunded_usd),
             "budget_usd": None if storyboard.budget_usd is None else str(storyboard.budget_usd),
-            "real": provider != "sandbox",
+            "real": not is_free(provider),
         },
         "shots": shots,
         "other_takes": [_take(take, messages) for take in others],

@@ -14,19 +14,27 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pipeline.capabilities import CAPABILITIES, DEFAULT_PROVIDER, Capabilities
+from pipeline.capabilities import CAPABILITIES, PROVIDERS, Capabilities, choose_provider
 from pipeline.findings import Findings, KeyPath
 from pipeline.library import ImageRefused, Library
-from pipeline.model import FileReference, Reference, Resolution, Severity, Shot, Storyboard
+from pipeline.model import (
+    FileReference,
+    Reference,
+    Severity,
+    Shot,
+    ShotKind,
+    Storyboard,
+    VideoReference,
+)
+from pipeline.output import read_output
 from pipeline.prompt import bind
+from pipeline.purchase import Purchases, kind_of
 from pipeline.references import RESERVED_NAMES
-from pipeline.shape import Validator, check_shape, duration_words, resolution_words
+from pipeline.shape import Validator, check_shape, image_count_words
 from pipeline.text import shown
 from pipeline.view import View
 from pipeline.yaml_document import Document
 
-DEFAULT_DURATION_S = 6
-DEFAULT_RESOLUTION = Resolution.P720
 MAX_REFERENCES = 1000
 # Many more than any provider takes; a longer list is refused by its length alone.
 _MAX_LISTED_IMAGES = 100
@@ -47,12 +55,12 @@ class Terms:
 def provider_named(document: Document) -> str | None:
     """The provider that the manifest names, where it is one we know."""
     name = document.value(("provider",))
-    return name if isinstance(name, str) and name in CAPABILITIES else None
+    return name if isinstance(name, str) and name in PROVIDERS else None
 
 
 def capabilities_of(document: Document, override: str | None) -> Capabilities:
-    """What to check against; ``override`` is a key of ``CAPABILITIES`` or None."""
-    return CAPABILITIES[override or provider_named(document) or DEFAULT_PROVIDER]
+    """What to check against; ``override`` is one of ``PROVIDERS`` or None."""
+    return CAPABILITIES[choose_provider(override, provider_named(document))]
 
 
 def check_form(document: Document, validator: Validator, terms: Terms, findings: Findings) -> None:
@@ -99,45 +107,39 @@ def _without_long_images(
     if not isinstance(images, list) or len(images) <= _MAX_LISTED_IMAGES:
         return shot
     path: KeyPath = ("shots", index, "images")
-    least, most = terms.capabilities.min_references, terms.capabilities.max_references
-    findings.add(
-        document.position(path),
-        path,
-        f"{least} to {most} images; {len(images):,} given",
-        f"leave out {len(images) - most:,}",
-    )
+    words = image_count_words(len(images), terms.capabilities)
+    findings.add(document.position(path), path, *words)
     return {**shot, "images": ["-"]}
 
 
 def build(
     document: Document,
-    opened: Mapping[str, FileReference | ImageRefused],
     terms: Terms,
     findings: Findings,
     path: Path,
+    *,
+    opened: Mapping[str, FileReference | ImageRefused],
+    videos: Mapping[str, VideoReference | ImageRefused],
 ) -> Storyboard | None:
     """Check the meaning of every value; the storyboard when nothing at all is wrong.
 
-    ``opened`` has the outcome of every file of ``files_named``; it is not asked for files where
-    the document was cut short by a syntax error.
+    ``opened`` has the outcome of every file of ``files_named``, ``videos`` of ``videos_named``;
+    neither is asked where the document was cut short by a syntax error.
     """
     if not isinstance(document.root.value, dict):
         return None
-    return _Check(View(document, findings), opened, terms).run(path)
+    view = View(document, findings)
+    return _Check(view, Library(view, opened, videos), terms).run(path)
 
 
 class _Check:
     """One pass over one document."""
 
-    def __init__(
-        self,
-        view: View,
-        opened: Mapping[str, FileReference | ImageRefused],
-        terms: Terms,
-    ) -> None:
+    def __init__(self, view: View, library: Library, terms: Terms) -> None:
         self.view = view
         self.terms = terms
-        self.library = Library(view, opened)
+        self.library = library
+        self.purchases = Purchases(view, terms.capabilities)
 
     def run(self, path: Path) -> Storyboard | None:
         """Look at every part, in file order where that matters."""
@@ -147,9 +149,7 @@ class _Check:
         title = self._title()
         budget = self._budget()
         self.library.check_entries()
-        # Also where every shot has its own.
-        self._duration(("defaults", "duration"))
-        self._resolution(("defaults", "resolution"))
+        self.purchases.check_defaults()
         count = len(self.view.list_at(("shots",)))
         shots = [self._shot(index) for index in range(count) if not self.view.findings.is_full]
         self._check_ids(count)
@@ -221,57 +221,43 @@ class _Check:
         if name is not None:
             self._check_reserved((*path, "id"), name)
         images = self.library.images_of((*path, "images"))
+        frame = self.library.frame_of((*path, "frame"))
+        video = self.library.video_of((*path, "video"))
         prompt = self._prompt(path, images)
-        duration = self._duration(self._own_or_default(path, "duration"))
-        resolution = self._resolution(self._own_or_default(path, "resolution"))
+        offer = self.purchases.offer(path)
+        if offer is None:
+            return None
+        place = self._own_or_default(path, "duration")
+        duration = self.purchases.duration(path, place, offer, video)
+        picture = self.purchases.picture(path, offer, video)
         cut = self._cut((*path, "cut"), duration)
         takes, select = self._takes(path)
+        output = read_output(self.view, path)
         references = [each for each in images or () if each is not None]
-        if self.view.findings.has_errors or None in (name, prompt, duration, resolution):
+        if self.view.findings.has_errors or name is None or prompt is None:
             return None
+        if duration is None or picture is None or output is None:
+            return None
+        resolution, size = picture
         return Shot(
-            id=str(name),
+            id=name,
             images=tuple(references),
-            prompt=str(prompt).strip(),
-            duration_s=duration or DEFAULT_DURATION_S,
-            resolution=resolution or DEFAULT_RESOLUTION,
+            prompt=prompt.strip(),
+            duration_s=duration,
+            resolution=resolution,
             position=self.view.document.position(path),
             cut_s=cut,
             takes=takes,
             select=select,
+            size=size,
+            frame=frame,
+            video=video,
+            output=output,
         )
 
     def _own_or_default(self, path: KeyPath, key: str) -> KeyPath:
         shot = self.view.document.value(path)
         return (*path, key) if isinstance(shot, dict) and key in shot else ("defaults", key)
-
-    def _duration(self, path: KeyPath) -> int | None:
-        """Seconds bought; None where they are wrong."""
-        if path in self.view.findings.flagged:
-            return None
-        value = self.view.document.value(path)
-        if value is None:
-            return DEFAULT_DURATION_S
-        if type(value) is not int:
-            return None
-        if value not in self.terms.capabilities.durations_s:
-            source = self.view.source(path)
-            self.view.add(path, *duration_words(value, source, self.terms.capabilities))
-            return None
-        return value
-
-    def _resolution(self, path: KeyPath) -> Resolution | None:
-        """The size; None where it is wrong."""
-        if path in self.view.findings.flagged:
-            return None
-        value = self.view.document.value(path)
-        if value is None:
-            return DEFAULT_RESOLUTION
-        if value not in self.terms.capabilities.resolutions:
-            source = self.view.source(path)
-            self.view.add(path, *resolution_words(value, source, self.terms.capabilities))
-            return None
-        return Resolution(value)
 
     def _cut(self, path: KeyPath, duration_s: int | None) -> Fraction | None:
         value = self.view.get(path)
@@ -326,8 +312,11 @@ class _Check:
             self.view.add(path, f"{len(prompt):,} characters; at most {limit:,}", "shorten it")
             return None
         self._check_controls(path, prompt)
-        if images is not None:
-            self._bind(path, prompt, len(images), is_cut=comment is not None)
+        kind = kind_of(self.view.document.value(shot))
+        # Where the images were forgotten, that is what is wrong, and not the prompt.
+        has_none = kind is not ShotKind.REFERENCES and kind in self.terms.capabilities.offers
+        if images is not None or has_none:
+            self._bind(path, prompt, len(images or ()), is_cut=comment is not None)
         return prompt
 
     def _check_controls(self, path: KeyPath, prompt: str) -> None:

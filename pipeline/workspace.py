@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.capabilities import is_free
 from pipeline.errors import CannotWrite, ConfigurationError
 from pipeline.journal import JOURNAL_NAME, LOCK_NAME, Journal, locked, read_events
 from pipeline.ledger import EventKind
@@ -15,20 +16,19 @@ from pipeline.settings import Settings
 
 ANIMATIC_FOLDER = "animatic"
 SANDBOX_FOLDER = ".sandbox"
-_SANDBOX = "sandbox"
 
 
 def find_folder(out: Path, name: str, provider: str, *, animatic: bool = False) -> Path:
     """The folder of a storyboard for this provider; makes nothing."""
     base = out / name
-    if provider == _SANDBOX and (animatic or holds_paid_work(base)):
+    if is_free(provider) and (animatic or holds_paid_work(base)):
         return base / ANIMATIC_FOLDER
     return base
 
 
 def holds_paid_work(folder: Path) -> bool:
     """Whether the folder's journal names a provider that takes money."""
-    return bool(_providers(folder) - {_SANDBOX})
+    return not all(map(is_free, _providers(folder)))
 
 
 def make_room_for_paid_work(folder: Path) -> Path | None:
@@ -42,14 +42,14 @@ def make_room_for_paid_work(folder: Path) -> Path | None:
         CannotWrite: it cannot be moved.
         Locked: a run is at work in it.
     """
-    if _SANDBOX not in _providers(folder):
+    if not any(map(is_free, _providers(folder))):
         return None
     with Journal(folder):
         # What a run that died left in the write-ahead log comes into the file that is moved.
         pass
     with locked(folder):
         # Asked again: another paid run may have moved it meanwhile.
-        return _move_animatic(folder) if _SANDBOX in _providers(folder) else None
+        return _move_animatic(folder) if any(map(is_free, _providers(folder))) else None
 
 
 def _move_animatic(folder: Path) -> Path:
@@ -78,7 +78,7 @@ def account_file(settings: Settings, out: Path, provider: str, account: str) -> 
     Raises:
         ConfigurationError: a paid account, and nothing says where the user's state belongs.
     """
-    if provider == _SANDBOX:
+    if is_free(provider):
         return out / SANDBOX_FOLDER / "account.sqlite3"
     if settings.state_dir is None:
         raise ConfigurationError(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.capabilities import DEFAULT_PROVIDER
+from pipeline.capabilities import choose_provider
 from pipeline.errors import ExitCode, UsageError
 from pipeline.manifest import Checked, read_manifest
 from pipeline.model import Problem, Severity, Storyboard
@@ -60,7 +60,7 @@ def load(args: argparse.Namespace, messages: Messages) -> Loaded:
 
 def provider_of(args: argparse.Namespace, storyboard: Storyboard) -> str:
     """Who makes this storyboard: the flag, else the manifest, else the free sandbox."""
-    return args.provider or storyboard.provider or DEFAULT_PROVIDER
+    return choose_provider(args.provider, storyboard.provider)
 
 
 def shot_names(option: str, names: Iterable[str], storyboards: Iterable[Storyboard]) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.capabilities import CAPABILITIES
+from pipeline.capabilities import CAPABILITIES, is_free
 from pipeline.commands.inputs import provider_of
 from pipeline.journal import JOURNAL_NAME, check_first_run, read_events
 from pipeline.ledger import Ledger, fold
@@ -82,7 +82,7 @@ def read_job(args: argparse.Namespace, storyboard: Storyboard) -> Job:
     if not (folder / JOURNAL_NAME).exists():
         check_first_run(folder)
     ledger = fold(read_events(folder))
-    if provider != "sandbox" and not holds_paid_work(folder):
+    if not is_free(provider) and not holds_paid_work(folder):
         # An animatic lies there; it makes room when paid work begins.
         ledger = Ledger()
     return plan_job(args, storyboard, folder, ledger)

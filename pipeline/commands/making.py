@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from pipeline.capabilities import CAPABILITIES
+from pipeline.capabilities import CAPABILITIES, is_free
 from pipeline.commands.inputs import load, provider_of, shot_names
 from pipeline.commands.jobs import Job, plan_job
 from pipeline.errors import ExitCode, OverBudget, StoryboardError, gravest
@@ -114,7 +114,7 @@ def _open_all(
     for storyboard in storyboards:
         try:
             folder = find_folder(args.out, storyboard.name, provider, animatic=animatic)
-            if provider != "sandbox":
+            if not is_free(provider):
                 moved = make_room_for_paid_work(folder)
                 if moved is not None:
                     results.messages.say(f"{storyboard.name}: its animatic is now in {moved}")
@@ -133,7 +133,7 @@ def _open_all(
             results.codes.append(exc.exit_code)
             continue
         text = plan_text(job.plan, job.estimate, provider) + "\n"
-        if provider != "sandbox" and job.plan.buy_usd and sys.stdin.isatty() and not args.yes:
+        if not is_free(provider) and job.plan.buy_usd and sys.stdin.isatty() and not args.yes:
             # Who is asked to pay sees what for, however quiet the rest.
             results.messages.error(text)
         else:
@@ -202,7 +202,7 @@ def _check_cap(args: argparse.Namespace, provider: str, working: Sequence[_Open]
             f"estimate {dollars(buy_usd)}{doubts} > {dollars(args.max_cost)}; nothing sent",
             hint="raise --max-cost",
         )
-    if provider == "sandbox" or not buy_usd:
+    if is_free(provider) or not buy_usd:
         return
     capped = args.max_cost is not None or all(
         one.job.storyboard.budget_usd is not None
@@ -276,7 +276,7 @@ def _work(
         ffmpeg = find_ffmpeg(os.environ)
         require_complete(ffmpeg)
         with ExitStack() as stack:
-            if provider == "sandbox":
+            if is_free(provider):
                 state = args.out / SANDBOX_FOLDER / "server"
                 access = stack.enter_context(embedded_sandbox(state, os.environ))
             else:

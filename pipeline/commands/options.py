@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from pipeline.capabilities import CAPABILITIES
+from pipeline.capabilities import PROVIDERS
 from pipeline.errors import UsageError
 from pipeline.text import shown
 
@@ -17,7 +17,7 @@ def add_manifests(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="a YAML file, or - ")
     parser.add_argument(
         "--provider",
-        choices=sorted(CAPABILITIES),
+        choices=PROVIDERS,
         help="who makes the clips (default: what the manifest names, else sandbox, which is free)",
     )
     parser.add_argument(

@@ -9,6 +9,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pipeline.capabilities import is_free
 from pipeline.commands.options import add_manifests, add_out, add_output_style
 from pipeline.errors import ExitCode, UsageError, gravest
 
@@ -74,7 +75,7 @@ def main(args: argparse.Namespace) -> int:
         }
         if not attempts:
             raise UsageError("nothing was submitted yet, so there is nothing to compare")
-        if provider == "sandbox":
+        if is_free(provider):
             server = embedded_sandbox(args.out / SANDBOX_FOLDER / "server", os.environ)
             access = stack.enter_context(server)
         else:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from pipeline.capabilities import is_free
 from pipeline.commands.options import add_out
 from pipeline.errors import ExitCode, FileMissing, UsageError
 from pipeline.text import shown
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
     lines = [
         line
         for line in spend_lines(ledgers)
-        if (args.sandbox or line.provider != "sandbox")
+        if (args.sandbox or not is_free(line.provider))
         and (args.since is None or line.day >= args.since)
     ]
     rows: list[dict[str, Any]] = [

@@ -35,6 +35,8 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
                 "view",
                 "library",
                 "shape",
+                "purchase",
+                "output",
                 "validation",
                 "pricing",
                 "fingerprint",
@@ -98,6 +100,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
 # Edges that know another one, and why.
 SIDEWAYS = {
     ("manifest", "images"): "a manifest is only checked with the pictures it names",
+    ("manifest", "media"): "and with the clips that it edits",
     ("workspace", "journal"): "whose folder it is stands in its journal",
     ("workspace", "settings"): "where the user's state lives is a setting",
     ("embedded", "settings"): "it gives the same kind of access as a key does",

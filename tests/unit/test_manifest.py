@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -91,16 +90,12 @@ def test_ten_mistakes_are_ten_problems_at_their_lines(manifest: Write) -> None:
 
 
 def test_the_override_decides_what_may_be_bought_and_the_storyboard_keeps_its_own_word(
-    manifest: Write, monkeypatch: pytest.MonkeyPatch
+    manifest: Write,
 ) -> None:
-    row = replace(module.CAPABILITIES["sandbox"], provider="long", durations_s=(8,))
-    table = {**module.CAPABILITIES, "long": row}
-    monkeypatch.setattr("pipeline.manifest.CAPABILITIES", table)
-    monkeypatch.setattr("pipeline.validation.CAPABILITIES", table)
     file = manifest("provider: wavespeed\n" + GOOD.replace("}", ", duration: 8}"))
     refused = read_manifest(file)
     assert "which is what wavespeed sells" in refused.problems[0].message
-    accepted = read_manifest(file, provider="long")
+    accepted = read_manifest(file, provider="runware")
     assert accepted.storyboard is not None
     assert accepted.storyboard.provider == "wavespeed"
 

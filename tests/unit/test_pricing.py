@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from support import make_shot, make_storyboard
 
 from pipeline.capabilities import CAPABILITIES
-from pipeline.model import Resolution
+from pipeline.model import Resolution, Shot, ShotKind, UrlReference, VideoReference
 from pipeline.pricing import RATE_CARDS, RateCard, WorkedExample, dollars, estimate, price_take
 
 EXAMPLES = [(name, example) for name, card in RATE_CARDS.items() for example in card.examples]
@@ -21,10 +22,13 @@ def test_card_gives_the_price_that_the_provider_states(
     provider: str, example: WorkedExample
 ) -> None:
     shot = make_shot(
-        images=[f"picture{n}" for n in range(example.references)],
+        images=[f"picture{n}" for n in range(example.images)],
         duration_s=example.duration_s,
         resolution=example.resolution,
     )
+    if example.input_s is not None:
+        media = UrlReference(source="clip", url="https://example.com/clip.mp4")
+        shot = replace(shot, video=VideoReference(media=media, duration_s=example.input_s))
     assert price_take(RATE_CARDS[provider], shot) == example.price_usd
 
 
@@ -44,10 +48,38 @@ def test_every_card_prices_everything_that_its_provider_sells(provider: str) -> 
     assert card.examples
     assert card.source.startswith("https://")
     assert card.read_on > date(2025, 1, 1)
-    for resolution in sold.resolutions:
-        for duration_s in sold.durations_s:
-            shot = make_shot(duration_s=duration_s, resolution=resolution)
-            assert price_take(card, shot) > 0
+    for kind, offer in sold.offers.items():
+        for resolution in offer.resolutions or Resolution:
+            for duration_s in offer.durations_s:
+                shot = make_shot(duration_s=duration_s, resolution=resolution)
+                assert price_take(card, as_kind(shot, kind)) > 0
+
+
+def as_kind(shot: Shot, kind: ShotKind) -> Shot:
+    media = UrlReference(source="x", url="https://example.com/x")
+    match kind:
+        case ShotKind.REFERENCES:
+            return shot
+        case ShotKind.TEXT:
+            return replace(shot, images=())
+        case ShotKind.FRAME:
+            return replace(shot, images=(), frame=media)
+        case ShotKind.EDIT:
+            return replace(shot, images=(), video=VideoReference(media=media))
+
+
+def test_an_edit_is_paid_for_by_the_length_of_its_clip_to_the_millisecond() -> None:
+    media = UrlReference(source="x", url="https://example.com/x")
+    clip = VideoReference(media=media, duration_s=Fraction(1001, 200))
+    shot = replace(as_kind(make_shot(duration_s=6), ShotKind.EDIT), video=clip)
+    assert price_take(RATE_CARDS["runware"], shot) == Decimal("5.005") * Decimal("0.08")
+    with pytest.raises(KeyError):
+        price_take(RATE_CARDS["wavespeed"], shot)
+
+
+def test_a_first_frame_costs_as_much_as_one_reference() -> None:
+    shot = as_kind(make_shot(duration_s=6), ShotKind.FRAME)
+    assert price_take(RATE_CARDS["runware"], shot) == Decimal("0.422")
 
 
 def test_card_without_a_price_for_a_size_sells_nothing_of_it() -> None:
@@ -60,7 +92,7 @@ def card_with_reference_fee() -> RateCard:
     return replace(
         RATE_CARDS["wavespeed"],
         usd_per_s={Resolution.P480: Decimal("0.05"), Resolution.P720: Decimal("0.07")},
-        usd_per_reference=Decimal("0.002"),
+        usd_per_image=Decimal("0.002"),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.capabilities import CAPABILITIES, SANDBOX, WAVESPEED
+from pipeline.capabilities import PROVIDERS, SANDBOX, WAVESPEED
 from pipeline.errors import ConfigurationError, ExitCode
 from pipeline.session import settings_for
 from pipeline.settings import account_level, is_loopback, read_access, read_settings
@@ -259,7 +259,7 @@ def test_a_base_url_that_is_not_safe_is_refused_before_the_key_is_read(text: str
 
 
 def test_every_paid_provider_that_we_know_has_a_default_address() -> None:
-    for name in set(CAPABILITIES) - {"sandbox"}:
+    for name in PROVIDERS[1:]:
         access = read_access(name, {f"{name.upper()}_API_KEY": KEY})
         assert access.base_url.startswith("https://")
 

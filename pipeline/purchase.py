@@ -1,0 +1,286 @@
+"""What a shot is bought as: kind, length and picture, held against what the provider sells.
+
+Pure. Nothing is snapped: what is not sold is refused at its place, with the nearest that is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from pipeline.capabilities import CAPABILITIES, Capabilities, Offer
+from pipeline.findings import KeyPath, either
+from pipeline.model import Resolution, ShotKind, Size, VideoReference
+from pipeline.text import shown
+from pipeline.timecode import decimal_seconds
+from pipeline.view import View
+
+DEFAULT_DURATION_S = 6
+DEFAULT_RESOLUTION = Resolution.P720
+# The keys that say what a shot is made from.
+SOURCES: Mapping[str, ShotKind] = {
+    "images": ShotKind.REFERENCES,
+    "frame": ShotKind.FRAME,
+    "video": ShotKind.EDIT,
+}
+_MADE_FROM = {
+    ShotKind.REFERENCES: "reference images",
+    ShotKind.TEXT: "text alone",
+    ShotKind.FRAME: "a first frame",
+    ShotKind.EDIT: "a clip",
+}
+
+
+def kind_of(shot: Mapping[str, Any]) -> ShotKind:
+    """What the keys of a shot say that it is made from."""
+    return next((kind for key, kind in SOURCES.items() if key in shot), ShotKind.TEXT)
+
+
+def lengths(durations_s: tuple[int, ...]) -> str:
+    """``6 or 10``, ``1 to 15``."""
+    first, last = durations_s[0], durations_s[-1]
+    if len(durations_s) > 2 and durations_s == tuple(range(first, last + 1)):
+        return f"{first} to {last}"
+    return either(durations_s)
+
+
+def duration_words(value: Any, source: str, provider: str, offer: Offer) -> tuple[str, str]:
+    """Words for a length that the provider does not sell, with the nearest one that it does."""
+    sold = offer.durations_s
+    found = f'"{shown(value)}"' if isinstance(value, str) else shown(source, 40)
+    if value is None or isinstance(value, list | dict):
+        found = "nothing" if value is None else "something else"
+    message = f"must be {lengths(sold)} (whole seconds), which is what {provider} sells"
+    message = f"{message}; found {found}"
+    because = f"; {offer.why}" if offer.why else ""
+    written = value if isinstance(value, str) else source
+    match = re.match(r"\s*(-?[0-9]{1,9})(?![0-9])", written)
+    if match is None or isinstance(value, bool) or int(match.group(1)) <= 0:
+        return message, f"write {either((sold[0], sold[-1]))}"
+    wanted = int(match.group(1))
+    nearest = min(sold, key=lambda each: (abs(each - wanted), each))
+    if wanted in sold and isinstance(value, str) and value.strip() == str(wanted):
+        return message, f"write {wanted} without quotes"
+    if wanted in sold:
+        return message, f"write {wanted}: no unit, no decimals"
+    return message, f"the nearest is {nearest}{because}"
+
+
+class Purchases:
+    """Judges every shot of one document against one provider's offers."""
+
+    def __init__(self, view: View, capabilities: Capabilities) -> None:
+        self._view = view
+        self._capabilities = capabilities
+        self._provider = capabilities.provider
+
+    def check_defaults(self) -> None:
+        """Look at the defaults also where every shot has its own."""
+        offers = list(self._capabilities.offers.values())
+        path: KeyPath = ("defaults", "duration")
+        value = self._view.get(path)
+        if type(value) is int and not any(value in offer.durations_s for offer in offers):
+            self._view.add(
+                path, *duration_words(value, self._view.source(path), self._provider, offers[0])
+            )
+        if any(offer.sizes for offer in offers):
+            return
+        for key in ("width", "height"):
+            if self._view.get(("defaults", key)) is not None:
+                self._refuse_size(("defaults", key))
+
+    def offer(self, path: KeyPath) -> Offer | None:
+        """What is sold of the shot's kind; None where it is not, which is reported."""
+        shot = self._view.document.value(path)
+        sources = [key for key in SOURCES if key in shot]
+        if len(sources) > 1:
+            self._view.add(
+                (*path, sources[1]),
+                f"a shot is made from one of images, frame and video; this has "
+                f"{' and '.join(sources)}",
+                f"leave out {either(sources[1:])}",
+            )
+            return None
+        kind = kind_of(shot)
+        offer = self._capabilities.offers.get(kind)
+        if offer is not None:
+            return offer
+        others = [
+            row.provider
+            for row in CAPABILITIES.values()
+            if kind in row.offers and not row.provider.startswith("sandbox")
+        ]
+        cure = f"--provider {either(others)} does" if others else "nobody sells it"
+        if kind is ShotKind.TEXT:
+            document = self._view.document
+            message, cure = "is missing", "list 1 to 7, for example images: [refs/bottle.png]"
+            self._view.findings.add(document.position(path), (*path, "images"), message, cure)
+            return None
+        self._view.add(
+            (*path, sources[0]),
+            f"{self._provider} makes no shots from {_MADE_FROM[kind]}",
+            f"give images instead; {cure}",
+        )
+        return None
+
+    def duration(
+        self, path: KeyPath, own_or_default: KeyPath, offer: Offer, video: VideoReference | None
+    ) -> int | None:
+        """Whole seconds bought; None where they are wrong."""
+        is_edit = kind_of(self._view.document.value(path)) is ShotKind.EDIT
+        if is_edit and own_or_default[0] == "defaults":
+            return self._length_of_clip(path, offer, video)
+        if own_or_default in self._view.findings.flagged:
+            return None
+        value = self._view.document.value(own_or_default)
+        if value is None:
+            return DEFAULT_DURATION_S
+        if type(value) is not int:
+            return None
+        if value not in offer.durations_s:
+            source = self._view.source(own_or_default)
+            words = duration_words(value, source, self._provider, offer)
+            self._view.add(own_or_default, *words)
+            return None
+        return value
+
+    def _length_of_clip(
+        self, path: KeyPath, offer: Offer, video: VideoReference | None
+    ) -> int | None:
+        place = (*path, "video")
+        if video is None or place in self._view.findings.flagged:
+            return None
+        if video.duration_s is None:
+            self._view.add(
+                place,
+                "the length of a clip behind an address is not known, and with it the price",
+                f"add duration: {offer.durations_s[0]} to {offer.durations_s[-1]}, "
+                "or save the clip beside the manifest",
+            )
+            return None
+        least, most = offer.durations_s[0], offer.durations_s[-1]
+        if not least <= video.duration_s <= most:
+            seconds = decimal_seconds(Fraction(video.duration_s), 2)
+            self._view.add(
+                place,
+                f"lasts {seconds} s; {self._provider} edits clips of {least} to {most} s",
+                "cut it first, or choose another",
+            )
+            return None
+        return math.ceil(video.duration_s)
+
+    def picture(
+        self, path: KeyPath, offer: Offer, video: VideoReference | None
+    ) -> tuple[Resolution, Size | None] | None:
+        """What is paid for, and the exact size where that is asked for; None where it is wrong."""
+        if offer.resolutions:
+            return self._by_resolution(path, offer)
+        if offer.sizes:
+            return self._by_size(path, offer)
+        for key in ("resolution", "width", "height"):
+            if self._view.get((*path, key)) is not None:
+                self._view.add(
+                    (*path, key), "an edit keeps the size of its clip", f"leave {key} out"
+                )
+                return None
+        known = video.size if video is not None else None
+        return (known.tier if known is not None else DEFAULT_RESOLUTION), None
+
+    def _by_resolution(self, path: KeyPath, offer: Offer) -> tuple[Resolution, None] | None:
+        for key in ("width", "height"):
+            if self._view.get((*path, key)) is not None:
+                self._refuse_size((*path, key))
+                return None
+        shot = self._view.document.value(path)
+        place: KeyPath = (*path, "resolution") if "resolution" in shot else _DEFAULT_RESOLUTION
+        if place in self._view.findings.flagged:
+            return None
+        value = self._view.document.value(place)
+        if value is None:
+            return DEFAULT_RESOLUTION, None
+        return (Resolution(value), None) if value in offer.resolutions else None
+
+    def _refuse_size(self, path: KeyPath) -> None:
+        written = self._view.document.value(path)
+        sides = [each.short_side_px for each in Resolution]
+        near = min(sides, key=lambda side: abs(side - written)) if type(written) is int else 720
+        self._view.add(
+            path,
+            f"{self._provider} sells resolutions, not sizes in pixels"
+            if not any(offer.sizes for offer in self._capabilities.offers.values())
+            else "the picture of a shot from a first frame has its shape from the frame",
+            f"write resolution: {near}p instead",
+        )
+
+    def _by_size(self, path: KeyPath, offer: Offer) -> tuple[Resolution, Size] | None:
+        shot = self._view.document.value(path)
+        is_own = "width" in shot or "height" in shot
+        base: KeyPath = path if is_own else ("defaults",)
+        width, height = (self._side(base, key) for key in ("width", "height"))
+        resolution: KeyPath = (*path, "resolution")
+        if "resolution" not in shot and width is None and height is None:
+            resolution = _DEFAULT_RESOLUTION
+        if self._view.document.value(resolution) is not None and (
+            "resolution" in shot or resolution == _DEFAULT_RESOLUTION
+        ):
+            self._refuse_resolution(resolution, kind_of(shot), offer)
+            return None
+        if any((*base, key) in self._view.findings.flagged for key in ("width", "height")):
+            return None
+        if width is None and height is None:
+            return offer.sizes[0].tier, offer.sizes[0]
+        if width is None or height is None:
+            lacking, there = ("width", "height") if width is None else ("height", "width")
+            given = self._view.document.value((*base, there))
+            partners = [_side(size, lacking) for size in offer.sizes if _side(size, there) == given]
+            cure = f"{lacking}: {either(sorted(set(partners)))}" if partners else "both or neither"
+            self._view.findings.add(
+                self._view.document.position((*base, there)),
+                (*base, lacking),
+                f"is missing beside {there}: {shown(str(given), 20)}",
+                f"write {cure}",
+            )
+            return None
+        size = Size(width_px=width, height_px=height)
+        if size not in offer.sizes:
+            near = sorted(offer.sizes, key=lambda each: _distance(each, size))[:2]
+            self._view.add(
+                (*base, "width"),
+                f"{size} is not sold by {self._provider}",
+                f"the nearest are {either(near)}",
+            )
+            return None
+        return size.tier, size
+
+    def _side(self, base: KeyPath, key: str) -> int | None:
+        value = self._view.get((*base, key))
+        return value if type(value) is int else None
+
+    def _refuse_resolution(self, path: KeyPath, kind: ShotKind, offer: Offer) -> None:
+        value = self._view.document.value(path)
+        near = next((size for size in offer.sizes if size.tier.value == value), offer.sizes[0])
+        if path in self._view.findings.flagged:
+            return
+        self._view.add(
+            path,
+            f"{self._provider} takes no resolution for a shot from {_MADE_FROM[kind]}, "
+            "but a size in pixels",
+            f"write width: {near.width_px} and height: {near.height_px} instead",
+        )
+
+
+_DEFAULT_RESOLUTION: KeyPath = ("defaults", "resolution")
+
+
+def _side(size: Size, key: str) -> int:
+    return size.width_px if key == "width" else size.height_px
+
+
+def _distance(size: Size, wanted: Size) -> float:
+    """How unlike two pictures are: shape first, then area."""
+    shape = abs(math.log(size.width_px / size.height_px * wanted.height_px / wanted.width_px))
+    area = abs(math.log(size.width_px * size.height_px / wanted.width_px / wanted.height_px))
+    return 4 * shape + area

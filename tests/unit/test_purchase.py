@@ -1,0 +1,206 @@
+"""What each provider sells, by kind of shot: what is refused, where, and with which cure."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from test_validation import SCHEMA, stub
+
+from pipeline.capabilities import CAPABILITIES
+from pipeline.findings import Findings
+from pipeline.library import files_named, videos_named
+from pipeline.model import (
+    Container,
+    Problem,
+    SafetyMode,
+    ShotKind,
+    Size,
+    Storyboard,
+    VideoReference,
+)
+from pipeline.validation import Terms, build, check_form
+from pipeline.view import View
+from pipeline.yaml_document import load
+
+VALIDATOR = Draft202012Validator(SCHEMA)
+CLIP_S = Fraction(101, 20)
+
+
+def check(
+    shot: str, provider: str = "runware", top: str = "", clip_s: Fraction = CLIP_S
+) -> tuple[Storyboard | None, tuple[Problem, ...]]:
+    """One shot whose clips all last ``clip_s`` seconds."""
+    text = f"storyboard: s\n{top}shots:\n  - {{id: a, prompt: 'the lamp turns', {shot}}}\n"
+    findings = Findings("m")
+    document = load(text, findings)
+    terms = Terms(capabilities=CAPABILITIES[provider], max_shots=1000, max_prompt_chars=4000)
+    check_form(document, VALIDATOR, terms, findings)
+    view = View(document, findings)
+    opened = {name: stub(name) for name in files_named(view)}
+    size = Size(width_px=1280, height_px=720)
+    videos = {
+        name: VideoReference(media=stub(name), duration_s=clip_s, size=size)
+        for name in videos_named(view)
+    }
+    storyboard = build(document, terms, findings, Path("m"), opened=opened, videos=videos)
+    return storyboard, tuple(p for p in findings.sorted() if p.severity.value == "error")
+
+
+def refused(shot: str, provider: str = "runware", top: str = "") -> tuple[str, str, str]:
+    """Path, message and hint of the one thing that is wrong."""
+    storyboard, problems = check(shot, provider, top)
+    assert storyboard is None
+    [problem] = problems
+    return problem.path, problem.message, problem.hint
+
+
+def bought(shot: str, top: str = "", clip_s: Fraction = CLIP_S) -> str:
+    """Kind, length and picture of a shot that is good."""
+    storyboard, problems = check(shot, top=top, clip_s=clip_s)
+    assert storyboard is not None, [str(each) for each in problems]
+    [one] = storyboard.shots
+    return f"{one.kind} {one.duration_s} s {one.size or one.resolution}"
+
+
+@pytest.mark.parametrize(
+    ("shot", "expected"),
+    [
+        ("images: [a.png]", "references 6 s 1280x720"),
+        ("images: [a.png], width: 480, height: 848, duration: 10", "references 10 s 480x848"),
+        ("duration: 15", "text 15 s 1280x720"),
+        ("duration: 1, width: 640, height: 480", "text 1 s 640x480"),
+        ("frame: a.png", "frame 6 s 720p"),
+        ("frame: a.png, resolution: 480p, duration: 15", "frame 15 s 480p"),
+        ("video: c.mp4", "edit 6 s 720p"),
+        ("video: c.mp4, duration: 2", "edit 2 s 720p"),
+        ("video: 'https://cdn.example.com/c.mp4', duration: 10", "edit 10 s 720p"),
+    ],
+)
+def test_the_keys_of_a_shot_say_what_it_is_made_from(shot: str, expected: str) -> None:
+    assert bought(shot) == expected
+
+
+def test_defaults_hold_where_they_can() -> None:
+    top = "defaults: {duration: 8, width: 720, height: 720, resolution: 480p}\n"
+    assert bought("images: [a.png]", top) == "references 8 s 720x720"
+    assert bought("frame: a.png", top) == "frame 8 s 480p"
+    assert bought("video: c.mp4", top) == "edit 6 s 720p"
+
+
+@pytest.mark.parametrize(
+    ("shot", "path", "message", "hint"),
+    [
+        ("images: [a.png], duration: 15", "duration", "1 to 10", "nearest is 10; Runware's page"),
+        ("duration: 16", "duration", "1 to 15 (whole seconds)", "the nearest is 15"),
+        ("frame: a.png, duration: 0", "duration", "1 to 15", "write 1 or 15"),
+        ("video: c.mp4, duration: 11", "duration", "2 to 10", "the nearest is 10"),
+        (
+            "images: [a.png], resolution: 480p",
+            "resolution",
+            "takes no resolution for a shot from reference images",
+            "write width: 848 and height: 480 instead",
+        ),
+        ("resolution: 720p", "resolution", "shot from text alone", "width: 1280 and height: 720"),
+        (
+            "images: [a, b, c, d, e, f, g, h]",
+            "images",
+            "1 to 7 images; 8 given",
+            "leave out 1",
+        ),
+        ("width: 1920, height: 1080", "width", "1920x1080 is not sold", "1280x720 or 848x480"),
+        ("width: 1080, height: 1920", "width", "1080x1920 is not sold", "720x1280 or 480x848"),
+        ("width: 1280", "height", "missing beside width: 1280", "write height: 720"),
+        ("height: 500", "width", "missing beside height: 500", "write both or neither"),
+        ("frame: a.png, width: 1280", "width", "shape from the frame", "write resolution: 720p"),
+        ("video: c.mp4, resolution: 720p", "resolution", "keeps the size", "leave resolution out"),
+        ("frame: a.png, images: [a.png]", "frame", "images and frame", "leave out frame"),
+        ("frame: a.png, video: c.mp4", "video", "frame and video", "leave out video"),
+        ("video: 'https://cdn.example.com/c.mp4'", "video", "length of a clip", "duration: 2 to"),
+        ("video: 'http://cdn.example.com/c.mp4'", "video", "https URLs only", "https"),
+        ("width: wide, height: 720", "width", "whole number of pixels", "write width: 1280"),
+        ("runware: {outputQuality: 5}", "runware.outputQuality", "from 20 to 99", "outputQual"),
+        ("runware: {numberResults: 5}", "runware.numberResults", "from 1 to 4", "numberResults"),
+        ("runware: {ttl: 5}", "runware.ttl", "from 60", "ttl: 86400"),
+        ("runware: {outputFormat: AVI}", "runware.outputFormat", "MP4, WEBM or MOV", "write"),
+        ("runware: [MOV]", "runware", "must be a mapping", "write runware: {outputQuality"),
+        ("runware: {safety: {mode: quick}}", "runware.safety.mode", "none, fast or full", "write"),
+        (
+            "runware: {safety: {checkContent: false, mode: full}}",
+            "runware.safety.mode",
+            "checkContent is false",
+            "leave mode out",
+        ),
+        (
+            "runware: {uploadEndpoint: 'http://bucket.example.com/x'}",
+            "runware.uploadEndpoint",
+            "https URLs only",
+            "https URL",
+        ),
+        ("runware: {seed: 1}", "runware.seed", "unknown key", "known here"),
+    ],
+)
+def test_runware_refuses_what_it_does_not_sell_and_names_the_nearest(
+    shot: str, path: str, message: str, hint: str
+) -> None:
+    found = refused(shot)
+    assert found[0] == f"shots[0].{path}"
+    assert message in found[1]
+    assert hint in found[2]
+
+
+@pytest.mark.parametrize(
+    ("shot", "path", "message", "hint"),
+    [
+        ("duration: 6", "images", "is missing", "list 1 to 7"),
+        ("frame: a.png", "frame", "wavespeed makes no shots from a first frame", "--provider runw"),
+        ("video: c.mp4", "video", "wavespeed makes no shots from a clip", "--provider runware"),
+        ("images: [a.png], duration: 7", "duration", "6 or 10", "the nearest is 6"),
+        ("images: [a.png], width: 1280", "width", "sells resolutions", "resolution: 720p instead"),
+    ],
+)
+def test_wavespeed_says_what_runware_would_make(
+    shot: str, path: str, message: str, hint: str
+) -> None:
+    found = refused(shot, "wavespeed")
+    assert found[0] == f"shots[0].{path}"
+    assert message in found[1]
+    assert hint in found[2]
+
+
+def test_a_resolution_among_the_defaults_is_refused_for_shots_that_take_none() -> None:
+    path, message, hint = refused("images: [a.png]", top="defaults: {resolution: 480p}\n")
+    assert path == "defaults.resolution"
+    assert "takes no resolution" in message
+    assert "width: 848" in hint
+
+
+def test_a_clip_that_is_too_long_to_be_edited_is_refused() -> None:
+    storyboard, [problem] = check("video: c.mp4", clip_s=Fraction(121, 10))
+    assert storyboard is None
+    assert "12.1" in problem.message
+    assert "2 to 10 s" in problem.message
+
+
+def test_the_runware_section_says_how_a_clip_is_delivered() -> None:
+    top = "defaults: {runware: {outputFormat: MOV, outputQuality: 50, numberResults: 2}}\n"
+    section = "{outputQuality: 99, ttl: 86400, safety: {checkContent: true}}"
+    storyboard, _ = check(f"runware: {section}", top=top)
+    assert storyboard is not None
+    output = storyboard.shots[0].output
+    assert (output.container, output.quality, output.results) == (Container.MOV, 99, 2)
+    assert (output.keep_s, output.safety) == (86_400, SafetyMode.FAST)
+
+
+def test_an_upload_address_on_this_machine_is_let_through_with_a_warning() -> None:
+    storyboard, problems = check("runware: {uploadEndpoint: 'http://127.0.0.1:9/x'}")
+    assert storyboard is not None
+    assert not problems
+
+
+def test_the_schema_names_every_size_that_is_sold() -> None:
+    told = SCHEMA["$defs"]["width"]["description"]
+    for size in CAPABILITIES["runware"].offers[ShotKind.TEXT].sizes:
+        assert str(size) in told
