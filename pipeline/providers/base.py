@@ -2,13 +2,14 @@
 
 A provider is wire format (one module each, no I/O) carried by one HTTP adapter. It promises what
 its ``Capabilities`` say and fails only with the four provider errors: ``Rejected``,
-``RateLimited``, ``Unavailable`` and ``SubmissionInDoubt``.
+``RateLimited``, ``Unavailable`` and ``SubmissionInDoubt``. What only some providers offer is a
+protocol of its own (``Books``, ``Archive``, ``Signing``) that a dialect has or has not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -46,7 +47,7 @@ class TakeRequest:
     size: Size | None = None
     frame_url: str = ""
     video_url: str = ""
-    output: Output = Output()
+    output: Output = field(default_factory=Output)
     results: int = 1
     task_id: str = ""
     webhook_url: str = ""
@@ -56,9 +57,11 @@ class TakeRequest:
 class TaskStatus:
     """One answer about a task.
 
-    ``word`` is the provider's own status; ``outputs`` the clip's URLs, most wanted first;
-    ``flagged`` whether the provider marked the output as unsafe; ``code`` and ``message`` say
-    why a task failed.
+    ``word`` is the provider's own status; ``outputs`` the clips' URLs, in an order that stays the
+    same from one look to the next once the task is done (of a running one, those that are there
+    already); ``flagged`` whether the provider marked an output as unsafe; ``code`` and ``message``
+    say why a task failed, or, beside outputs, why there are fewer than were asked for.
+    ``cost_usd`` what the provider says that the whole task cost, None where it does not say.
     """
 
     phase: TaskPhase
@@ -67,6 +70,7 @@ class TaskStatus:
     flagged: bool = False
     code: str = ""
     message: str = ""
+    cost_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +106,7 @@ class HttpRequest:
     method: str
     path: str = ""
     url: str = ""
-    json: Mapping[str, Any] | None = None
+    json: Mapping[str, Any] | list[Any] | None = None
     content: bytes | None = None
     headers: Mapping[str, str] | None = None
 
@@ -118,29 +122,19 @@ class HttpReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadTicket:
-    """Where to send a file, and the URL under which the provider will find it."""
+    """Where to send a file (None: it has arrived already), and the URL or id under which a task
+    can name it."""
 
-    put: HttpRequest
-    download_url: str
+    put: HttpRequest | None
+    address: str
 
 
-class Dialect(Protocol):
-    """A provider's wire format: ``build_`` makes a request, ``read_`` parses the answer."""
+class Books(Protocol):
+    """What a provider tells of an account's tasks and money, in wire format."""
 
-    @property
-    def capabilities(self) -> Capabilities: ...
-
-    def build_submit(self, request: TakeRequest) -> HttpRequest: ...
-    def read_submit(self, reply: HttpReply) -> str: ...
-    def build_status(self, task_id: str) -> HttpRequest: ...
-    def read_status(self, reply: HttpReply) -> TaskStatus: ...
-    def build_ticket(self, reference: FileReference, name: str) -> HttpRequest: ...
-    def read_ticket(self, reply: HttpReply) -> UploadTicket: ...
     def build_history(self, created_after: datetime, page: int) -> HttpRequest: ...
     def read_history(self, reply: HttpReply) -> tuple[tuple[HistoryItem, ...], bool]: ...
     def same_request(self, inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool: ...
-    def build_balance(self) -> HttpRequest: ...
-    def read_balance(self, reply: HttpReply) -> Decimal: ...
     def build_quote(self, request: TakeRequest) -> HttpRequest: ...
     def read_quote(self, reply: HttpReply) -> Decimal: ...
     def build_billings(self, since: datetime, page: int) -> HttpRequest: ...
@@ -148,8 +142,51 @@ class Dialect(Protocol):
     def read_billings(self, reply: HttpReply) -> tuple[tuple[BillingRow, ...], bool]: ...
 
 
+class Archive(Protocol):
+    """A second, slower place to ask whether a task was ever made."""
+
+    def build_details(self, task_id: str) -> HttpRequest: ...
+    def read_details(self, reply: HttpReply, task_id: str) -> bool: ...
+
+
+class Signing(Protocol):
+    """How to learn the secret that a provider signs its webhooks with."""
+
+    def build_webhook_secret(self) -> HttpRequest: ...
+    def read_webhook_secret(self, reply: HttpReply) -> str: ...
+
+
+class Dialect(Protocol):
+    """A provider's wire format: ``build_`` makes a request, ``read_`` parses the answer.
+
+    What an answer must be matched against comes along with it: the request that was submitted,
+    or the task that was asked about and how many results it was to make.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+    @property
+    def books(self) -> Books | None: ...
+    @property
+    def archive(self) -> Archive | None: ...
+    @property
+    def signing(self) -> Signing | None: ...
+
+    def build_submit(self, request: TakeRequest) -> HttpRequest: ...
+    def read_submit(self, reply: HttpReply, request: TakeRequest) -> str: ...
+    def build_status(self, task_id: str) -> HttpRequest: ...
+    def read_status(self, reply: HttpReply, task_id: str, results: int = 1) -> TaskStatus: ...
+    def build_upload(self, reference: FileReference, name: str, content: bytes) -> HttpRequest: ...
+    def read_upload(self, reply: HttpReply) -> UploadTicket: ...
+    def build_balance(self) -> HttpRequest: ...
+    def read_balance(self, reply: HttpReply) -> Decimal: ...
+
+
 class Provider(Protocol):
-    """What the runner uses. Only ``submit`` costs money, and it is never repeated below it."""
+    """What the runner uses. Only ``submit`` costs money, and it is never repeated below it.
+
+    A call that this provider does not offer raises ``NotOffered``.
+    """
 
     @property
     def capabilities(self) -> Capabilities: ...
@@ -160,15 +197,19 @@ class Provider(Protocol):
         ...
 
     async def upload(self, reference: FileReference) -> str:
-        """Hand over a local image; return the URL that a task can name."""
+        """Hand over a local image or clip; return the URL or id that a task can name."""
         ...
 
     async def submit(self, request: TakeRequest) -> str:
         """Start one paid task and return its id. Sends exactly one request."""
         ...
 
-    async def status(self, task_id: str) -> TaskStatus:
-        """Ask how a task is."""
+    async def status(self, task_id: str, results: int = 1) -> TaskStatus:
+        """Ask how a task is that was to make so many results."""
+        ...
+
+    async def details(self, task_id: str) -> bool:
+        """Whether the provider's archive holds a task of that id, however it ended."""
         ...
 
     async def history(self, created_after: datetime) -> tuple[HistoryItem, ...]:
@@ -193,4 +234,8 @@ class Provider(Protocol):
 
     async def charges(self, task_ids: Sequence[str]) -> tuple[BillingRow, ...]:
         """The charges and refunds of a few tasks, at most 50."""
+        ...
+
+    async def webhook_secret(self) -> str:
+        """The secret that the provider signs its webhooks with."""
         ...

@@ -22,10 +22,17 @@ import httpx
 
 from pipeline import __version__
 from pipeline.capabilities import Capabilities
-from pipeline.errors import ConfigurationError, Rejected, SubmissionInDoubt, Unavailable
+from pipeline.errors import (
+    ConfigurationError,
+    NotOffered,
+    Rejected,
+    SubmissionInDoubt,
+    Unavailable,
+)
 from pipeline.model import FileReference
 from pipeline.providers.base import (
     BillingRow,
+    Books,
     Dialect,
     HistoryItem,
     HttpReply,
@@ -140,27 +147,37 @@ class HttpProvider:
             raise unsendable
         if reply is None:
             raise SubmissionInDoubt(f"no answer within {self._submit_timeout_s:g} s")
-        return self._dialect.read_submit(reply)
+        return self._dialect.read_submit(reply, request)
 
-    async def status(self, task_id: str) -> TaskStatus:
+    async def status(self, task_id: str, results: int = 1) -> TaskStatus:
         """Ask about a task; see ``Dialect.read_status``."""
-        return self._dialect.read_status(await self._call(self._dialect.build_status(task_id)))
+        reply = await self._call(self._dialect.build_status(task_id))
+        return self._dialect.read_status(reply, task_id, results)
+
+    async def details(self, task_id: str) -> bool:
+        """Whether the provider's archive holds a task; see ``Archive``."""
+        archive = self._dialect.archive
+        if archive is None:
+            raise self._not_offered("keeps no archive of tasks")
+        reply = await self._call(archive.build_details(task_id))
+        return archive.read_details(reply, task_id)
 
     async def history(self, created_after: datetime) -> tuple[HistoryItem, ...]:
         """Every task since then, all pages."""
+        books = self._books("keeps no history")
         # By id: a task that starts between two pages pushes the last of one onto the next.
         found: dict[str, HistoryItem] = {}
         for page in range(1, _MAX_HISTORY_PAGES + 1):
-            request = self._dialect.build_history(created_after, page)
-            items, more = self._dialect.read_history(await self._call(request))
+            request = books.build_history(created_after, page)
+            items, more = books.read_history(await self._call(request))
             found |= {item.task_id: item for item in items}
             if not more:
                 return tuple(found.values())
         raise Unavailable("the provider's history does not end")
 
     def same_request(self, inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
-        """See ``Dialect.same_request``."""
-        return self._dialect.same_request(inputs, request)
+        """See ``Provider``."""
+        return self._books("keeps no history").same_request(inputs, request)
 
     async def balance(self) -> Decimal:
         """The account's credit in dollars."""
@@ -168,14 +185,16 @@ class HttpProvider:
 
     async def quote(self, request: TakeRequest) -> Decimal:
         """What the provider would charge for a take, in dollars."""
-        return self._dialect.read_quote(await self._call(self._dialect.build_quote(request)))
+        books = self._books("gives no quotes")
+        return books.read_quote(await self._call(books.build_quote(request)))
 
     async def billings(self, since: datetime) -> tuple[BillingRow, ...]:
         """Every charge and refund since then, all pages."""
+        books = self._books("shows no bill")
         found: dict[str, BillingRow] = {}
         for page in range(1, _MAX_HISTORY_PAGES + 1):
-            request = self._dialect.build_billings(since, page)
-            rows, more = self._dialect.read_billings(await self._call(request))
+            request = books.build_billings(since, page)
+            rows, more = books.read_billings(await self._call(request))
             found |= {row.row_id: row for row in rows}
             if not more:
                 return tuple(found.values())
@@ -183,27 +202,39 @@ class HttpProvider:
 
     async def charges(self, task_ids: Sequence[str]) -> tuple[BillingRow, ...]:
         """The charges and refunds of a few tasks."""
-        reply = await self._call(self._dialect.build_charges(task_ids))
-        rows, _ = self._dialect.read_billings(reply)
+        books = self._books("shows no bill")
+        rows, _ = books.read_billings(await self._call(books.build_charges(task_ids)))
         return rows
 
+    async def webhook_secret(self) -> str:
+        """The secret that webhooks are signed with; see ``Signing``."""
+        signing = self._dialect.signing
+        if signing is None:
+            raise self._not_offered("signs no webhooks")
+        return signing.read_webhook_secret(await self._call(signing.build_webhook_secret()))
+
     async def upload(self, reference: FileReference) -> str:
-        """Put a local image where the provider finds it; return that URL.
+        """Put a local file where the provider finds it; return the URL or id for a task.
 
         Raises:
             Rejected: the file changed since it was checked; nothing was sent.
         """
         content = await anyio.to_thread.run_sync(_read_unchanged, reference)
         name = upload_name(reference)
-        ticket = self._dialect.read_ticket(
-            await self._call(self._dialect.build_ticket(reference, name))
+        # In a thread: a provider that takes the bytes inside JSON has them encoded here.
+        wire = await anyio.to_thread.run_sync(self._dialect.build_upload, reference, name, content)
+        ticket = self._dialect.read_upload(
+            await self._call(wire, limit_s=_UPLOAD_LIMIT_S, read_timeout_s=_UPLOAD_TIMEOUT_S)
         )
-        self._check_foreign(ticket.put.url)
+        if ticket.put is not None:
+            await self._put(ticket.put, name, content)
+        return ticket.address
+
+    async def _put(self, request: HttpRequest, name: str, content: bytes) -> None:
+        """Send a file to the address of its ticket, without the key."""
+        self._check_foreign(request.url)
         put = HttpRequest(
-            method=ticket.put.method,
-            url=ticket.put.url,
-            headers=ticket.put.headers,
-            content=content,
+            method=request.method, url=request.url, headers=request.headers, content=content
         )
         try:
             with anyio.fail_after(_UPLOAD_LIMIT_S):
@@ -214,13 +245,28 @@ class HttpProvider:
             raise Unavailable("the provider's upload ticket cannot be used") from exc
         if not 200 <= reply.status < 300:
             raise Unavailable(f"the upload of {name} was answered {reply.status}")
-        return ticket.download_url
 
-    async def _call(self, request: HttpRequest) -> HttpReply:
+    def _books(self, lack: str) -> Books:
+        """The dialect's books, or ``NotOffered`` saying what this provider does not do."""
+        books = self._dialect.books
+        if books is None:
+            raise self._not_offered(lack)
+        return books
+
+    def _not_offered(self, lack: str) -> NotOffered:
+        return NotOffered(f"{self.capabilities.provider} {lack}")
+
+    async def _call(
+        self,
+        request: HttpRequest,
+        *,
+        limit_s: float | None = None,
+        read_timeout_s: float = _CALL_TIMEOUT_S,
+    ) -> HttpReply:
         """Send a call that costs nothing."""
         try:
-            with anyio.fail_after(_CALL_LIMIT_S):
-                return await self._send(self._calls, request, read_timeout_s=_CALL_TIMEOUT_S)
+            with anyio.fail_after(_CALL_LIMIT_S if limit_s is None else limit_s):
+                return await self._send(self._calls, request, read_timeout_s=read_timeout_s)
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as exc:
             unsendable = _unsendable(exc)
         except (httpx.HTTPError, OSError) as exc:  # a TimeoutError is an OSError
@@ -291,7 +337,7 @@ class HttpProvider:
 
 def upload_name(reference: FileReference) -> str:
     """A file name that gives nothing away and breaks nothing: content hash and type."""
-    return f"{reference.sha256[:16]}.{reference.media_type.removeprefix('image/')}"
+    return f"{reference.sha256[:16]}.{reference.media_type.rpartition('/')[2]}"
 
 
 def _read_unchanged(reference: FileReference) -> bytes:

@@ -13,7 +13,7 @@ import anyio
 
 from pipeline.account import AccountStore, Allowance
 from pipeline.capabilities import AccountLevel, Capabilities
-from pipeline.errors import RateLimited, StillRunning, Unavailable
+from pipeline.errors import NotOffered, RateLimited, StillRunning, Unavailable
 from pipeline.model import FileReference
 from pipeline.providers.base import BillingRow, HistoryItem, Provider, TakeRequest, TaskStatus
 
@@ -154,9 +154,13 @@ class Retrying:
         """See ``Provider``; sent once."""
         return await self._inner.submit(request)
 
-    async def status(self, task_id: str) -> TaskStatus:
+    async def status(self, task_id: str, results: int = 1) -> TaskStatus:
         """See ``Provider``; asked once."""
-        return await self._inner.status(task_id)
+        return await self._inner.status(task_id, results)
+
+    async def details(self, task_id: str) -> bool:
+        """See ``Provider``."""
+        return await self._repeat(lambda: self._inner.details(task_id))
 
     async def upload(self, reference: FileReference) -> str:
         """See ``Provider``; each try takes a new ticket."""
@@ -186,12 +190,18 @@ class Retrying:
         """See ``Provider``."""
         return await self._repeat(lambda: self._inner.charges(task_ids))
 
+    async def webhook_secret(self) -> str:
+        """See ``Provider``."""
+        return await self._repeat(self._inner.webhook_secret)
+
     async def _repeat(self, call: Callable[[], Awaitable[T]]) -> T:
         for attempt in range(1, _TRIES):
             try:
                 return await call()
             except RateLimited as exc:
                 wait_s = exc.retry_after_s or _FIRST_429_WAIT_S * attempt
+            except NotOffered:
+                raise
             except Unavailable:
                 # Full jitter: https://aws.amazon.com/builders-library (timeouts, retries)
                 wait_s = self._random.uniform(0, min(20.0, 0.5 * 2**attempt))

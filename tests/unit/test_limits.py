@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,7 @@ from pipeline.capabilities import WAVESPEED, AccountLevel, Capabilities
 from pipeline.errors import (
     ConfigurationError,
     KeyRefused,
+    NotOffered,
     RateLimited,
     Rejected,
     StoryboardError,
@@ -275,9 +276,13 @@ class Flaky:
         self._answer("submit")
         return "task-1"
 
-    async def status(self, task_id: str) -> TaskStatus:
+    async def status(self, task_id: str, results: int = 1) -> TaskStatus:
         self._answer("status")
-        return TaskStatus(phase=TaskPhase.RUNNING, word=task_id)
+        return TaskStatus(phase=TaskPhase.RUNNING, word=f"{task_id} {results}")
+
+    async def details(self, task_id: str) -> bool:
+        self._answer("details")
+        return task_id == "task-1"
 
     async def upload(self, reference: FileReference) -> str:
         self._answer("upload")
@@ -296,18 +301,29 @@ class Flaky:
 
     async def quote(self, request: TakeRequest) -> Decimal:
         self._answer("quote")
-        return Decimal("0.05") * request.duration_s
+        return Decimal("0.05") * (request.duration_s or 0)
 
     async def billings(self, since: datetime) -> tuple[BillingRow, ...]:
         self._answer("billings")
         return ()
+
+    async def charges(self, task_ids: Sequence[str]) -> tuple[BillingRow, ...]:
+        self._answer("charges")
+        return ()
+
+    async def webhook_secret(self) -> str:
+        self._answer("webhook_secret")
+        return "whsec_1"
 
 
 def call(provider: Retrying, name: str) -> Any:
     """Make one call of that name and return its answer."""
     arguments: dict[str, tuple[Any, ...]] = {
         "submit": (REQUEST,),
-        "status": ("task-1",),
+        "status": ("task-1", 3),
+        "details": ("task-1",),
+        "charges": (["task-1"],),
+        "webhook_secret": (),
         "upload": (make_reference(),),
         "history": (NOON,),
         "quote": (REQUEST,),
@@ -327,7 +343,16 @@ class Naps:
         self.lengths.append(seconds)
 
 
-FREE_CALLS = ["upload", "history", "balance", "quote", "billings"]
+FREE_CALLS = [
+    "upload",
+    "history",
+    "balance",
+    "quote",
+    "billings",
+    "charges",
+    "details",
+    "webhook_secret",
+]
 FAILURES = [
     Unavailable("down"),
     RateLimited("slow down", retry_after_s=1.0),
@@ -369,7 +394,10 @@ def test_free_call_is_given_up_after_five_tries(name: str) -> None:
     assert inner.calls == [name] * 5
 
 
-@pytest.mark.parametrize("failure", [Rejected("no"), KeyRefused("no"), ConfigurationError("bad")])
+@pytest.mark.parametrize(
+    "failure",
+    [Rejected("no"), KeyRefused("no"), ConfigurationError("bad"), NotOffered("keeps no history")],
+)
 @pytest.mark.parametrize("name", FREE_CALLS)
 def test_free_call_that_was_refused_is_not_repeated(name: str, failure: StoryboardError) -> None:
     inner = Flaky(failure)
@@ -393,7 +421,10 @@ def test_answers_pass_through_unchanged() -> None:
     assert provider.same_request({"a": 1}, {"a": 1})
     assert not provider.same_request({"a": 1}, {"a": 2})
     assert call(provider, "submit") == "task-1"
-    assert call(provider, "status").word == "task-1"
+    assert call(provider, "status").word == "task-1 3"
+    assert call(provider, "details") is True
+    assert call(provider, "charges") == ()
+    assert call(provider, "webhook_secret") == "whsec_1"
     assert call(provider, "balance") == Decimal("12.30")
     assert call(provider, "quote") == Decimal("0.30")
     assert call(provider, "billings") == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -24,8 +25,9 @@ from pipeline.errors import (
     UnknownTask,
 )
 from pipeline.model import Resolution
-from pipeline.providers.base import HttpReply, TakeRequest, TaskPhase
-from pipeline.providers.wavespeed import WaveSpeed, read_retry_after
+from pipeline.providers.answers import read_retry_after
+from pipeline.providers.base import HttpReply, TakeRequest, TaskPhase, TaskStatus
+from pipeline.providers.wavespeed import WaveSpeed
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "wavespeed"
 TASK_ID = "4b1d0c7ea2f94f0c9d2e5a6b7c8d9e0f"
@@ -37,6 +39,7 @@ REQUEST = TakeRequest(
     resolution=Resolution.P480,
 )
 dialect = WaveSpeed(WAVESPEED)
+books = dialect.books
 
 
 def reply(status: int = 200, body: object = b"", **headers: str) -> HttpReply:
@@ -56,6 +59,16 @@ def task(**data: Any) -> HttpReply:
     return reply(200, {"code": 200, "message": "success", "data": {"id": TASK_ID, **data}})
 
 
+def submitted(answer: HttpReply) -> str:
+    """What the dialect makes of an answer to the submission."""
+    return dialect.read_submit(answer, REQUEST)
+
+
+def status_of(answer: HttpReply) -> TaskStatus:
+    """What the dialect makes of an answer about the task."""
+    return dialect.read_status(answer, TASK_ID)
+
+
 # ---------------------------------------------------------------- submit
 
 
@@ -68,13 +81,23 @@ def test_submission_is_exactly_the_contract() -> None:
         "duration": 10,
         "resolution": "480p",
     }
+    assert isinstance(request.json, dict)
     assert type(request.json["duration"]) is int
     assert type(request.json["resolution"]) is str
 
 
+def test_a_webhook_is_asked_for_in_the_query_and_nowhere_else() -> None:
+    """The server drops keys of the body that it does not know."""
+    told = replace(REQUEST, webhook_url="https://hooks.example.net/w?token=a&b=ä")
+    request = dialect.build_submit(told)
+    hook = "https%3A%2F%2Fhooks.example.net%2Fw%3Ftoken%3Da%26b%3D%C3%A4"
+    assert request.path == f"/api/v3/{MODEL}?webhook={hook}"
+    assert request.json == dialect.build_submit(REQUEST).json
+
+
 @pytest.mark.parametrize("name", ["submit_created", "submit_processing"])
 def test_recorded_acceptance_gives_its_task_id(name: str) -> None:
-    assert dialect.read_submit(sample(name)) == TASK_ID
+    assert submitted(sample(name)) == TASK_ID
 
 
 @pytest.mark.parametrize("status", [200, 201, 202])
@@ -83,7 +106,7 @@ def test_an_answer_with_an_id_is_an_acceptance_whatever_else_it_says(
     status: int, code: int
 ) -> None:
     body = {"code": code, "message": "x", "data": {"id": TASK_ID}}
-    assert dialect.read_submit(reply(status, body)) == TASK_ID
+    assert submitted(reply(status, body)) == TASK_ID
 
 
 @pytest.mark.parametrize(
@@ -104,7 +127,7 @@ def test_a_plain_no_made_no_task(
     name: str, status: int, error: type[ProviderError], exit_code: ExitCode
 ) -> None:
     with pytest.raises(error) as caught:
-        dialect.read_submit(sample(name, status))
+        submitted(sample(name, status))
     assert type(caught.value) is error
     assert caught.value.exit_code is exit_code
     assert str(status) in str(caught.value)
@@ -116,7 +139,7 @@ def test_a_redirect_of_the_submission_is_a_configuration_error_that_names_the_ta
 ) -> None:
     answer = reply(status, location="https://elsewhere.example/path?token=secret")
     with pytest.raises(ConfigurationError, match=r"elsewhere\.example") as caught:
-        dialect.read_submit(answer)
+        submitted(answer)
     assert "secret" not in str(caught.value)
 
 
@@ -124,13 +147,13 @@ def test_a_redirect_of_the_submission_is_a_configuration_error_that_names_the_ta
 @pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", b'{"code": 503}'])
 def test_every_other_status_without_an_id_is_in_doubt(status: int, body: bytes) -> None:
     with pytest.raises(SubmissionInDoubt):
-        dialect.read_submit(reply(status, body))
+        submitted(reply(status, body))
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_server_fault_is_in_doubt_even_with_a_no_in_its_body(status: int) -> None:
     with pytest.raises(SubmissionInDoubt):
-        dialect.read_submit(reply(status, {"code": 400, "message": "no"}))
+        submitted(reply(status, {"code": 400, "message": "no"}))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +184,7 @@ def test_a_server_fault_is_in_doubt_even_with_a_no_in_its_body(status: int) -> N
 )
 def test_a_yes_without_a_usable_id_is_in_doubt(body: object) -> None:
     with pytest.raises(SubmissionInDoubt):
-        dialect.read_submit(reply(200, body))
+        submitted(reply(200, body))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +192,7 @@ def test_a_yes_without_a_usable_id_is_in_doubt(body: object) -> None:
 )
 def test_an_id_that_could_lead_elsewhere_is_never_used(task_id: str) -> None:
     with pytest.raises(SubmissionInDoubt):
-        dialect.read_submit(reply(200, {"code": 200, "data": {"id": task_id}}))
+        submitted(reply(200, {"code": 200, "data": {"id": task_id}}))
 
 
 @pytest.mark.parametrize(
@@ -179,13 +202,13 @@ def test_a_no_in_the_envelope_counts_as_one_in_the_status(
     code: int, error: type[ProviderError]
 ) -> None:
     with pytest.raises(error):
-        dialect.read_submit(reply(200, {"code": code, "message": "no"}))
+        submitted(reply(200, {"code": code, "message": "no"}))
 
 
 def test_the_servers_words_are_shown_but_cannot_act_on_a_terminal() -> None:
     message = "duration \x1b[31mmust\r\n be \u202e6 " + "x" * 5000
     with pytest.raises(Rejected) as caught:
-        dialect.read_submit(reply(400, {"code": 400, "message": message}))
+        submitted(reply(400, {"code": 400, "message": message}))
     text = str(caught.value)
     assert "duration" in text
     assert not set(text) & set("\x1b\r\n\u202e")
@@ -195,7 +218,7 @@ def test_the_servers_words_are_shown_but_cannot_act_on_a_terminal() -> None:
 @pytest.mark.parametrize("target", ["", "/here", "https://[half", "https://x:99999999/"])
 def test_a_redirect_to_nowhere_is_a_configuration_error_all_the_same(target: str) -> None:
     with pytest.raises(ConfigurationError):
-        dialect.read_submit(reply(307, location=target))
+        submitted(reply(307, location=target))
 
 
 # ---------------------------------------------------------------- Retry-After
@@ -222,7 +245,7 @@ def test_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: float 
     answer = reply(429, retry_after=value, date="Mon, 04 May 2026 12:00:00 GMT")
     assert read_retry_after(answer) == seconds
     with pytest.raises(RateLimited) as caught:
-        dialect.read_submit(answer)
+        submitted(answer)
     assert caught.value.retry_after_s == seconds
 
 
@@ -242,17 +265,17 @@ def test_a_task_is_asked_for_by_its_id_on_our_own_base_url() -> None:
 
 @pytest.mark.parametrize("word", ["created", "processing", "queued", "canceled", "", "COMPLETED"])
 def test_every_word_that_ends_nothing_means_running(word: str) -> None:
-    status = dialect.read_status(task(status=word, outputs=[]))
+    status = status_of(task(status=word, outputs=[]))
     assert status.phase is TaskPhase.RUNNING
 
 
 def test_recorded_completion_gives_the_clip() -> None:
-    status = dialect.read_status(sample("result_completed"))
+    status = status_of(sample("result_completed"))
     assert status.phase is TaskPhase.DONE
     assert status.outputs == ("https://d0000example.cloudfront.net/outputs/4b1d/clip.mp4",)
     assert not status.flagged
-    assert dialect.read_status(sample("result_processing")).phase is TaskPhase.RUNNING
-    assert dialect.read_status(sample("result_flagged")).flagged
+    assert status_of(sample("result_processing")).phase is TaskPhase.RUNNING
+    assert status_of(sample("result_flagged")).flagged
 
 
 @pytest.mark.parametrize(
@@ -268,28 +291,28 @@ def test_recorded_completion_gives_the_clip() -> None:
     ],
 )
 def test_outputs_come_in_many_shapes(outputs: object, urls: tuple[str, ...]) -> None:
-    status = dialect.read_status(task(status="completed", outputs=outputs))
+    status = status_of(task(status="completed", outputs=outputs))
     assert (status.phase, status.outputs) == (TaskPhase.DONE, urls)
 
 
 def test_missing_outputs_and_flags_are_none_at_all() -> None:
-    status = dialect.read_status(task(status="completed", has_nsfw_contents=None))
+    status = status_of(task(status="completed", has_nsfw_contents=None))
     assert (status.outputs, status.flagged) == ((), False)
 
 
 @pytest.mark.parametrize("word", ["failed", "cancelled", "timeout", "deleted"])
 def test_a_failed_task_says_why(word: str) -> None:
-    status = dialect.read_status(task(status=word, error="the renderer gave up", code=1403))
+    status = status_of(task(status=word, error="the renderer gave up", code=1403))
     assert (status.phase, status.word, status.code) == (TaskPhase.FAILED, word, "1403")
     assert status.message == "the renderer gave up"
-    silent = dialect.read_status(task(status=word, error="", code=0))
+    silent = status_of(task(status=word, error="", code=0))
     assert silent.code == ""
     assert word in silent.message
 
 
 def test_codes_stand_in_where_a_failed_task_has_no_words() -> None:
-    assert "moderation" in dialect.read_status(sample("result_moderated")).message
-    failed = dialect.read_status(sample("result_failed"))
+    assert "moderation" in status_of(sample("result_moderated")).message
+    failed = status_of(sample("result_failed"))
     assert (failed.code, failed.message) == ("1402", "reference image 2 could not be fetched")
 
 
@@ -319,7 +342,7 @@ def test_a_question_that_fails_says_nothing_about_the_task(
     answer: HttpReply, error: type[ProviderError]
 ) -> None:
     with pytest.raises(error) as caught:
-        dialect.read_status(answer)
+        status_of(answer)
     assert type(caught.value) is error
 
 
@@ -327,17 +350,18 @@ def test_a_question_that_fails_says_nothing_about_the_task(
 
 
 def test_a_ticket_is_asked_for_with_name_size_and_type() -> None:
-    request = dialect.build_ticket(make_reference(), "5b3f.png")
+    request = dialect.build_upload(make_reference(), "5b3f.png", b"the bytes")
     assert (request.method, request.path) == ("POST", "/api/v3/media/uploads")
     assert request.json == {"filename": "5b3f.png", "size": 1234, "content_type": "image/png"}
 
 
 def test_a_ticket_gives_the_exact_headers_to_put_with() -> None:
-    ticket = dialect.read_ticket(sample("ticket"))
+    ticket = dialect.read_upload(sample("ticket"))
+    assert ticket.put is not None
     assert (ticket.put.method, ticket.put.path) == ("PUT", "")
     assert ticket.put.url == "https://bucket.example.net/u/5b3f2a90c1d84e77.png?sig=9f8e"
     assert ticket.put.headers == {"Content-Type": "image/png", "If-None-Match": "*"}
-    assert ticket.download_url == "https://static.example.net/u/5b3f2a90c1d84e77.png"
+    assert ticket.address == "https://static.example.net/u/5b3f2a90c1d84e77.png"
 
 
 @pytest.mark.parametrize(
@@ -357,10 +381,12 @@ def test_a_ticket_that_asks_for_something_else_is_not_followed(
 ) -> None:
     answer = reply(200, {"code": 200, "data": {"download_url": "https://s/x", "upload": upload}})
     if usable:
-        assert not dialect.read_ticket(answer).put.headers
+        put = dialect.read_upload(answer).put
+        assert put is not None
+        assert not put.headers
     else:
         with pytest.raises(Unavailable):
-            dialect.read_ticket(answer)
+            dialect.read_upload(answer)
 
 
 # ---------------------------------------------------------------- history, balance
@@ -368,7 +394,7 @@ def test_a_ticket_that_asks_for_something_else_is_not_followed(
 
 def test_history_is_asked_for_in_the_providers_time() -> None:
     after = datetime(2026, 5, 4, 12, 0, 30, tzinfo=UTC)
-    request = dialect.build_history(after, 3)
+    request = books.build_history(after, 3)
     assert (request.method, request.path) == ("POST", "/api/v3/predictions")
     assert request.json == {
         "page": 3,
@@ -379,7 +405,7 @@ def test_history_is_asked_for_in_the_providers_time() -> None:
 
 
 def test_recorded_history_gives_ids_times_and_inputs_where_they_are_echoed() -> None:
-    items, more = dialect.read_history(sample("history"))
+    items, more = books.read_history(sample("history"))
     assert [item.task_id[0] for item in items] == ["1", "2", "3"]
     assert items[0].created_at == datetime(2026, 5, 4, 12, 0, 1, 482913, tzinfo=UTC)
     assert items[0].inputs is None
@@ -392,7 +418,7 @@ def test_recorded_history_gives_ids_times_and_inputs_where_they_are_echoed() -> 
 def test_only_a_full_page_may_be_followed_by_another() -> None:
     item = {"id": TASK_ID, "created_at": "2026-05-04T12:00:00Z"}
     for count, expected in ((99, False), (100, True)):
-        _, more = dialect.read_history(reply(200, {"code": 200, "data": {"items": [item] * count}}))
+        _, more = books.read_history(reply(200, {"code": 200, "data": {"items": [item] * count}}))
         assert more is expected
 
 
@@ -411,7 +437,7 @@ def test_only_a_full_page_may_be_followed_by_another() -> None:
 )
 def test_a_history_that_cannot_be_read_proves_nothing(items: object) -> None:
     with pytest.raises(Unavailable):
-        dialect.read_history(reply(200, {"code": 200, "data": {"items": items}}))
+        books.read_history(reply(200, {"code": 200, "data": {"items": items}}))
 
 
 @pytest.mark.parametrize(
@@ -427,9 +453,9 @@ def test_a_history_that_cannot_be_read_proves_nothing(items: object) -> None:
 )
 def test_only_equal_inputs_are_the_same_request(key: str, value: object) -> None:
     body = dialect.build_submit(REQUEST).json
-    assert body is not None
-    assert dialect.same_request({**body, "seed": 5}, body)
-    assert not dialect.same_request({**body, key: value}, body)
+    assert isinstance(body, dict)
+    assert books.same_request({**body, "seed": 5}, body)
+    assert not books.same_request({**body, key: value}, body)
 
 
 def test_the_balance_is_exact_dollars() -> None:
@@ -438,3 +464,65 @@ def test_the_balance_is_exact_dollars() -> None:
         dialect.read_balance(reply(200, {"code": 200, "data": {"balance": True}}))
     with pytest.raises(KeyRefused):
         dialect.read_balance(sample("refused_key", 401))
+
+
+@pytest.mark.parametrize("amount", ["1e999999", "1e-999999", "-1", "NaN", "Infinity", '"7"'])
+def test_an_amount_that_no_account_holds_is_not_read(amount: str) -> None:
+    body = f'{{"code": 200, "data": {{"balance": {amount}}}}}'.encode()
+    with pytest.raises(Unavailable):
+        dialect.read_balance(reply(200, body))
+
+
+# ---------------------------------------------------------------- quote, bill
+
+
+def test_a_quote_asks_for_exactly_what_would_be_submitted() -> None:
+    """For an incomplete body the endpoint answers with the catalogue's lowest price."""
+    request = books.build_quote(REQUEST)
+    assert (request.method, request.path) == ("POST", "/api/v3/model/price")
+    assert request.json == {"model_id": MODEL, "inputs": dialect.build_submit(REQUEST).json}
+    answer = {"code": 200, "data": {"price": 0.5, "discounted_price": 0.45}}
+    assert books.read_quote(reply(200, answer)) == Decimal("0.45")
+
+
+def test_the_bill_is_asked_for_by_time_or_by_task() -> None:
+    since = datetime(2026, 5, 4, 12, 0, 30, tzinfo=UTC)
+    by_time, by_task = books.build_billings(since, 2).json, books.build_charges(["t1", "t2"]).json
+    assert isinstance(by_time, dict)
+    assert isinstance(by_task, dict)
+    assert (by_time["page"], by_time["start_time"]) == (2, "1777896030000")
+    assert by_task["prediction_uuids"] == ["t1", "t2"]
+
+
+def test_a_line_of_the_bill_names_task_key_and_kind() -> None:
+    line = {
+        "uuid": "r1",
+        "billing_type": "refund",
+        "price": 0.3,
+        "created_at": "2026-05-04T12:00:00Z",
+        "access_key_id": "k1",
+        "prediction": {"uuid": TASK_ID},
+    }
+    rows, more = books.read_billings(reply(200, {"code": 200, "data": {"items": [line]}}))
+    (row,) = rows
+    assert (row.row_id, row.task_id, row.key_id, row.is_refund) == ("r1", TASK_ID, "k1", True)
+    assert row.amount_usd == Decimal("0.3")
+    assert not more
+    with pytest.raises(Unavailable):
+        books.read_billings(reply(200, {"code": 200, "data": {"items": [{"uuid": "r1"}]}}))
+
+
+# ---------------------------------------------------------------- what it has and has not
+
+
+def test_the_webhook_secret_is_asked_for_with_the_key() -> None:
+    request = dialect.signing.build_webhook_secret()
+    assert (request.method, request.path, request.url) == ("GET", "/api/v3/webhook/secret", "")
+    given = reply(200, {"code": 200, "data": {"secret": "whsec_a1"}})
+    assert dialect.signing.read_webhook_secret(given) == "whsec_a1"
+    with pytest.raises(Unavailable):
+        dialect.signing.read_webhook_secret(reply(200, {"code": 200, "data": {"secret": ""}}))
+
+
+def test_it_keeps_no_archive_beside_its_history() -> None:
+    assert dialect.archive is None
