@@ -7,7 +7,9 @@ of these is taken up from there.
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,7 +29,7 @@ from pipeline.errors import (
 )
 from pipeline.files import sync_folder
 from pipeline.ledger import Attempt, AttemptState, EventKind
-from pipeline.model import ClipFacts
+from pipeline.model import ClipFacts, Expected
 from pipeline.production import Halt, Production, Services
 from pipeline.providers.base import TaskPhase, TaskStatus
 
@@ -97,7 +99,7 @@ class Fetcher:
             except UnknownTask:
                 now = clock.monotonic()
                 unknown_since = now if unknown_since is None else unknown_since
-                if now - unknown_since >= self._believed_after_s():
+                if now - unknown_since >= self._believed_after_s(attempt):
                     await self._lost(production, attempt, "the provider no longer knows the task")
                 status, word = None, "not known yet"
             else:
@@ -105,10 +107,11 @@ class Fetcher:
             waited_s = clock.monotonic() - began
             if status is not None:
                 word = status.word
-                empty += status.phase is TaskPhase.DONE and not status.outputs
+                # Of several results, some may have failed.
+                empty += status.phase is TaskPhase.DONE and len(status.outputs) <= attempt.result
                 if status.phase is TaskPhase.FAILED or empty > _EMPTY_ANSWERS:
                     await self._task_failed(production, attempt, status)
-                if status.phase is TaskPhase.DONE and status.outputs:
+                if status.phase is TaskPhase.DONE and attempt.result < len(status.outputs):
                     await self._task_completed(production, attempt, status)
                     if attempt.state is AttemptState.SUBMITTED and age_s < 1:
                         services.account.record_latency(shot_class, waited_s)
@@ -140,8 +143,15 @@ class Fetcher:
         longest_s = max(_LONGEST_POLL_S, interval_s)
         return min(max(interval_s, age_s / 20), longest_s) * self._random.uniform(1.0, 1.2)
 
-    def _believed_after_s(self) -> float:
-        """How long "no such task" is doubted; several looks long, however short the settings."""
+    def _believed_after_s(self, attempt: Attempt) -> float:
+        """How long "no such task" is doubted; several looks long, however short the settings.
+
+        A provider whose ids we choose says the same of a task that is not to be seen yet, so it
+        is believed only once the task's clip cannot be there any more.
+        """
+        if self._services.provider.capabilities.client_task_ids:
+            age = self._services.clock.utc() - attempt.intended_at
+            return 0.0 if age > _KEPT else math.inf
         settings = self._services.settings
         return max(_UNKNOWN_SETTLES * settings.settle_s, 3 * settings.poll_interval_s)
 
@@ -157,7 +167,7 @@ class Fetcher:
         if asked_at is not None and (wait_s := asked_at + interval_s - clock.monotonic()) > 0:
             await clock.sleep(wait_s)
         try:
-            return await self._services.provider.status(task_id)
+            return await self._services.provider.status(task_id, attempt.results)
         except RateLimited as exc:
             await clock.sleep(min(exc.retry_after_s or 0.0, 60.0))
         except Unavailable:
@@ -174,11 +184,12 @@ class Fetcher:
     ) -> None:
         note, name = self._services.reporter.note, production.storyboard.name
         if attempt.state is AttemptState.SUBMITTED:
-            reason = "flagged by the provider's content check" if status.flagged else ""
-            await production.record(attempt.attempt_id, EventKind.COMPLETED, reason=reason)
+            facts = {} if status.cost_usd is None else {"cost_usd": _share(status)}
+            facts["reason"] = "flagged by the provider's content check" if status.flagged else ""
+            await production.record(attempt.attempt_id, EventKind.COMPLETED, **facts)
         if status.flagged:
             note(name, f"{attempt.slate}: the provider flags this clip as unsafe; look at it first")
-        if len(status.outputs) > 1:
+        if len(status.outputs) > attempt.results:
             note(name, f"{attempt.slate}: {len(status.outputs)} clips came; the first is used")
 
     async def _task_failed(
@@ -199,18 +210,16 @@ class Fetcher:
     ) -> None:
         """Download to ``.part``, check, and give the clip its name."""
         services = self._services
-        part = production.clips / f"{attempt.slate}.mp4.part"
+        part = production.clips / f"{attempt.clip_name}.part"
         _make_folder(part.parent)
         damaged = 0
         for attempt_number in range(1, _DOWNLOAD_TRIES + 1):
             last = attempt_number == _DOWNLOAD_TRIES
             services.say(production, attempt.slate, "downloading")
             try:
-                await services.downloader.fetch(status.outputs[0], part)
+                await services.downloader.fetch(status.outputs[attempt.result], part)
                 services.say(production, attempt.slate, "checking")
-                facts = await services.verify(
-                    part, duration_s=attempt.duration_s, resolution=attempt.resolution
-                )
+                facts = await services.verify(part, expected_of(attempt))
             except UrlExpired as exc:
                 if last:
                     await self._give_up(production, attempt, exc)
@@ -242,7 +251,8 @@ class Fetcher:
         except UnknownTask:
             # Said once of a task that has just been done: asked with the usual patience.
             return await self._await_outputs(production, production.attempt(attempt.attempt_id))
-        return status if status is not None and status.outputs else stale
+        is_there = status is not None and len(status.outputs) > attempt.result
+        return status if status is not None and is_there else stale
 
     async def _give_up(self, production: Production, attempt: Attempt, exc: UrlExpired) -> NoReturn:
         """No URL works: for this run, or for good once the provider has deleted the clip."""
@@ -257,7 +267,7 @@ class Fetcher:
         self, production: Production, attempt: Attempt, part: Path, facts: ClipFacts
     ) -> None:
         """Record what the file is, then name it, then record that it is good."""
-        clip = f"{attempt.slate}.mp4"
+        clip = attempt.clip_name
         await production.record(
             attempt.attempt_id,
             EventKind.DOWNLOADED,
@@ -275,9 +285,7 @@ class Fetcher:
             if not path.is_file():
                 continue
             try:
-                facts = await self._services.verify(
-                    path, duration_s=attempt.duration_s, resolution=attempt.resolution
-                )
+                facts = await self._services.verify(path, expected_of(attempt))
             except MediaError:
                 continue
             if facts.sha256 == attempt.clip_sha256:
@@ -312,13 +320,27 @@ class Fetcher:
     async def _damaged(
         self, production: Production, attempt: Attempt, part: Path, exc: ClipRejected
     ) -> NoReturn:
-        kept = part.with_name(f"{attempt.slate}.mp4.bad")
+        kept = part.with_name(f"{attempt.clip_name}.bad")
         await anyio.to_thread.run_sync(_rename, part, kept)
         await production.record(attempt.attempt_id, EventKind.DAMAGED, reason=exc.message)
         raise ClipRejected(
             f"{attempt.slate} is paid but fails its checks: {exc.message}",
             hint=f"it is kept as {kept.name}; --retake {attempt.shot_id} buys another",
         ) from exc
+
+
+def expected_of(attempt: Attempt) -> Expected:
+    """What the clip of a take should be like."""
+    return Expected(
+        duration_s=attempt.expected_s,
+        short_side_px=attempt.short_side_px,
+        container=attempt.container,
+    )
+
+
+def _share(status: TaskStatus) -> str:
+    """What one of a task's results cost, where the provider states the whole: its equal part."""
+    return str((status.cost_usd or Decimal(0)) / max(1, len(status.outputs)))
 
 
 def _make_folder(folder: Path) -> None:

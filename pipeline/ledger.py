@@ -22,10 +22,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any
 
 from pipeline.errors import StorageError
-from pipeline.model import Resolution
+from pipeline.model import Container, Resolution
 
 
 class EventKind(StrEnum):
@@ -93,8 +94,13 @@ class Attempt:
 
     ``clip`` is the file name inside the storyboard's ``clips`` folder, with its size and sha256
     once known; ``reason`` the provider's or our own words on why it stands where it stands;
-    ``request`` the body that was sent; ``server_ahead_s`` how far the provider's clock was ahead
-    of ours at the intent, None where that was not known.
+    ``request`` what was sent; ``chosen_id`` the id that we gave the task, where that is ours to
+    choose; ``result`` which of a task's results it is, from 0; ``length_s`` how long the clip
+    should be where that is no whole number of seconds, ``short_side_px`` how high or wide at
+    least (None: not known); ``container`` its file format;
+    ``results`` how many its task makes. ``settled_usd`` what the provider says that it cost
+    (None: it does not). ``server_ahead_s`` how far the provider's clock was ahead of ours at the
+    intent, None where that was not known.
     """
 
     attempt_id: str
@@ -118,11 +124,28 @@ class Attempt:
     refunded_usd: Decimal = Decimal(0)
     account: str | None = None
     server_ahead_s: float | None = None
+    chosen_id: str | None = None
+    result: int = 0
+    results: int = 1
+    length_s: Fraction | None = None
+    short_side_px: int | None = None
+    container: Container = Container.MP4
+    settled_usd: Decimal | None = None
 
     @property
     def slate(self) -> str:
         """The identity of its clip: ``opening_tk01``."""
         return slate(self.shot_id, self.take)
+
+    @property
+    def clip_name(self) -> str:
+        """The name of its file: ``opening_tk01.mp4``."""
+        return f"{self.slate}{self.container.suffix}"
+
+    @property
+    def expected_s(self) -> Fraction:
+        """How long its clip should be, in seconds."""
+        return self.length_s if self.length_s is not None else Fraction(self.duration_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +245,12 @@ def _begin(event: Event) -> Attempt:
         request=data.get("request"),
         account=data.get("account"),
         server_ahead_s=data.get("server_ahead_s"),
+        chosen_id=data.get("task_id"),
+        result=data.get("result", 0),
+        results=data.get("results", 1),
+        length_s=Fraction(data["length_s"]) if "length_s" in data else None,
+        short_side_px=data.get("short_side_px", Resolution(data["resolution"]).short_side_px),
+        container=Container(data.get("container", Container.MP4)),
     )
 
 
@@ -262,6 +291,8 @@ def _advance(attempt: Attempt, event: Event) -> Attempt:
             clip_bytes=data["bytes"],
             clip_sha256=data["sha256"],
         )
+    if event.kind is EventKind.COMPLETED and data.get("cost_usd") is not None:
+        now = replace(now, settled_usd=Decimal(data["cost_usd"]))
     if event.kind is EventKind.REFUNDED:
         return replace(attempt, refunded_usd=Decimal(data["usd"]))
     if event.kind is EventKind.ADOPTED:

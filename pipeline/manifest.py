@@ -133,8 +133,8 @@ def _check(
 
 
 def _open_video(source: str, folder: Path, *, allow_outside: bool) -> VideoReference | ImageRefused:
-    from pipeline.media.source import open_clip  # noqa: PLC0415 - only few manifests edit clips
     from pipeline.images import locate  # noqa: PLC0415
+    from pipeline.media.source import open_clip  # noqa: PLC0415 - only few manifests edit clips
 
     path = locate(source, folder, allow_outside=allow_outside)
     return path if isinstance(path, ImageRefused) else open_clip(path, source)

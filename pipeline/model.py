@@ -52,8 +52,13 @@ class Size:
     @property
     def tier(self) -> Resolution:
         """The resolution that a picture of this size is sold as, by its short side."""
-        short_px = min(self.width_px, self.height_px)
-        return Resolution.P480 if short_px <= Resolution.P480.short_side_px else Resolution.P720
+        is_small = self.short_side_px <= Resolution.P480.short_side_px
+        return Resolution.P480 if is_small else Resolution.P720
+
+    @property
+    def short_side_px(self) -> int:
+        """The shorter edge."""
+        return min(self.width_px, self.height_px)
 
     def __str__(self) -> str:
         return f"{self.width_px}x{self.height_px}"
@@ -235,6 +240,16 @@ class Storyboard:
     shots: tuple[Shot, ...]
     provider: str | None = None
     budget_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a clip should be like: its length in seconds, its short side (None: whatever it is),
+    its file format."""
+
+    duration_s: Fraction
+    short_side_px: int | None
+    container: Container = Container.MP4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from pipeline.errors import ExitCode
 from pipeline.filming import Conform
 from pipeline.journal import Journal
 from pipeline.ledger import Attempt, Book, EventKind, Ledger
-from pipeline.model import ClipFacts, Resolution
+from pipeline.model import ClipFacts, Expected
 from pipeline.planning import Plan
 from pipeline.providers.base import Provider
 from pipeline.providers.limits import Limiter
@@ -34,9 +34,7 @@ from pipeline.summary import CLIPS_FOLDER, FilmRecord
 class Verify(Protocol):
     """Decode a downloaded file and say what it is; raises ``ClipRejected``."""
 
-    async def __call__(
-        self, path: Path, *, duration_s: int, resolution: Resolution
-    ) -> ClipFacts: ...
+    async def __call__(self, path: Path, expected: Expected) -> ClipFacts: ...
 
 
 class Reporter(Protocol):
@@ -70,6 +68,8 @@ class Services:
     reporter: Reporter
     # Names the account that pays, without giving its key away; goes into every intent.
     account_name: str = ""
+    # Where the provider shall tell that a task is done; polling goes on all the same.
+    webhook_url: str = ""
     clock: Clock = field(default_factory=Clock)
     # Spreads polls and retries, so that a run can be replayed; nothing secret hangs on it.
     random: Random = field(default_factory=Random)

@@ -21,6 +21,8 @@ async def check_quotes(services: Services, productions: Iterable[Production]) ->
         OverBudget: a quote differs from the list; nothing has been sent.
         KeyRefused: the key or the account is not good.
     """
+    if not services.provider.capabilities.quotes:
+        return
     kinds: dict[tuple[int, str, int], tuple[Production, PlannedTake]] = {}
     for production in productions:
         for take in production.plan.takes:

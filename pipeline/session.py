@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio
 
 from pipeline.account import AccountStore
-from pipeline.capabilities import CAPABILITIES, is_free
+from pipeline.capabilities import CAPABILITIES, RUNWARE, Capabilities, is_free
 from pipeline.download import Downloader
 from pipeline.errors import (
     ConfigurationError,
@@ -33,9 +33,10 @@ from pipeline.media.conform import conform
 from pipeline.media.verify import verify_clip
 from pipeline.pricing import dollars
 from pipeline.production import Halt, Production, Reporter, Services
-from pipeline.providers.base import BillingRow
+from pipeline.providers.base import BillingRow, Dialect
 from pipeline.providers.http import HttpProvider
 from pipeline.providers.limits import Limiter, Retrying, allowance
+from pipeline.providers.runware import Runware
 from pipeline.providers.wavespeed import WaveSpeed
 from pipeline.quoting import check_quotes
 from pipeline.runner import Runner, heed_journals
@@ -59,6 +60,14 @@ def settings_for(settings: Settings, provider: str) -> Settings:
     )
 
 
+def dialect_of(capabilities: Capabilities, settings: Settings | None = None) -> Dialect:
+    """The wire format of a provider, or of the one that the sandbox stands in for."""
+    if capabilities.model != RUNWARE.model:
+        return WaveSpeed(capabilities)
+    prompts = settings.runware_prompts if settings is not None else None
+    return Runware(capabilities, prompt_dialect=prompts or capabilities.prompt_dialect)
+
+
 async def run_session(
     productions: Sequence[Production],
     *,
@@ -70,12 +79,14 @@ async def run_session(
     reporter: Reporter,
     finished: Callable[[Outcome], None],
     same_account: bool = False,
+    webhook_url: str = "",
 ) -> ExitCode:
     """Run productions on one account.
 
     Args:
         finished: called as each storyboard ends; not called for one that a signal cut short.
         same_account: a person says that another key or address is the same account.
+        webhook_url: where the provider shall tell that a task is done; polling goes on.
     Returns:
         DONE, or the signal's exit code where one cut the run short.
     """
@@ -93,7 +104,7 @@ async def run_session(
         account = stack.enter_context(AccountStore(account_file))
         http = await stack.enter_async_context(
             HttpProvider(
-                WaveSpeed(capabilities),
+                dialect_of(capabilities, settings),
                 base_url=access.base_url,
                 key=access.key,
                 submit_timeout_s=settings.submit_timeout_s,
@@ -116,6 +127,7 @@ async def run_session(
             settings=settings,
             reporter=reporter,
             account_name=access.account,
+            webhook_url=webhook_url,
         )
         heed_journals(account, productions)
         async with anyio.create_task_group() as group:
@@ -127,7 +139,8 @@ async def run_session(
                 # Nothing new is submitted, but what is paid already still comes home.
                 halt.set(str(exc), exc.exit_code)
             await Runner(services, halt).run(productions, finished)
-            if not halt.is_set and any(p.plan.buy_usd for p in productions):
+            bought = any(production.plan.buy_usd for production in productions)
+            if not halt.is_set and bought and capabilities.bill:
                 await _name_orphans(services, began)
             group.cancel_scope.cancel()
     return heard[-1] if heard else ExitCode.DONE
@@ -168,7 +181,8 @@ def _check_day_cap(services: Services, productions: Sequence[Production]) -> Non
 
 async def read_bill(provider: str, access: Access, since: datetime) -> tuple[BillingRow, ...]:
     """The provider's bill since then; costs nothing."""
-    http = HttpProvider(WaveSpeed(CAPABILITIES[provider]), base_url=access.base_url, key=access.key)
+    dialect = dialect_of(CAPABILITIES[provider])
+    http = HttpProvider(dialect, base_url=access.base_url, key=access.key)
     async with http:
         return await Retrying(http).billings(since)
 

@@ -15,7 +15,13 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.capabilities import CAPABILITIES, AccountLevel, Capabilities, is_free
+from pipeline.capabilities import (
+    CAPABILITIES,
+    AccountLevel,
+    Capabilities,
+    PromptDialect,
+    is_free,
+)
 from pipeline.errors import ConfigurationError
 from pipeline.text import shown
 
@@ -45,6 +51,7 @@ class Settings:
     result_hosts: tuple[str, ...]
     day_cap_usd: Decimal | None
     state_dir: Path | None
+    runware_prompts: PromptDialect | None
     env: Mapping[str, str] = field(repr=False)
 
 
@@ -97,6 +104,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         ),
         day_cap_usd=_dollars(env, "STORYBOARD_DAY_CAP_USD"),
         state_dir=_state_dir(env),
+        runware_prompts=_prompts(env, "STORYBOARD_RUNWARE_PROMPTS"),
         env=env,
     )
 
@@ -215,6 +223,18 @@ def _state_dir(env: Mapping[str, str]) -> Path | None:
     if home := env.get("HOME"):
         return Path(home) / ".local" / "state" / "storyboard"
     return None
+
+
+def _prompts(env: Mapping[str, str], variable: str) -> PromptDialect | None:
+    text = env.get(variable, "").strip()
+    if not text:
+        return None
+    try:
+        return PromptDialect(text)
+    except ValueError as exc:
+        raise ConfigurationError(
+            f"{variable} is {shown(text)}", hint=f"use one of {', '.join(PromptDialect)}"
+        ) from exc
 
 
 def _whole(env: Mapping[str, str], variable: str, low: int, high: int) -> int | None:

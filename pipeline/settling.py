@@ -14,16 +14,28 @@ from typing import Any
 
 import anyio
 
-from pipeline.errors import ProviderError, SubmissionInDoubt
+from pipeline.errors import (
+    ConfigurationError,
+    KeyRefused,
+    ProviderError,
+    Rejected,
+    SubmissionInDoubt,
+    UnknownTask,
+)
 from pipeline.ledger import DOUBTFUL, Attempt, Ledger
 from pipeline.production import Services
 from pipeline.providers.base import HistoryItem
+from pipeline.providers.records import read_request
 
 # How far before the intent a task may seem to have been made, for what is left of clocks that
 # disagree: a `Date` header counts whole seconds.
 _CLOCK_SLACK = timedelta(seconds=120)
 # Enough of the account's own tasks to learn from the bill which key is its own.
 _TASKS_COMPARED = 20
+# How long a provider that lets us choose ids is sure to refuse one that it has seen; longer is
+# likely, but nowhere said.
+_IDS_REMEMBERED = timedelta(hours=24)
+_ASKS = 5
 # The provider keeps its history for seven days; the last of them is not relied on.
 _HISTORY_DAYS = timedelta(days=6)
 
@@ -86,6 +98,8 @@ async def find_task(services: Services, attempt: Attempt, ledgers: Iterable[Ledg
     Raises:
         SubmissionInDoubt: the history does not decide it; a person must.
     """
+    if attempt.chosen_id is not None:
+        return await _ask_by_our_id(services, attempt, attempt.chosen_id)
     if not services.provider.capabilities.history:
         raise SubmissionInDoubt("the provider keeps no history to look in", hint=_hint(attempt))
     settings, clock = services.settings, services.clock
@@ -118,6 +132,50 @@ async def find_task(services: Services, attempt: Attempt, ledgers: Iterable[Ledg
             return choice.task_id if choice is not None else None
         await clock.sleep(settings.settle_s)
     raise AssertionError("the second look returns")
+
+
+async def _ask_by_our_id(services: Services, attempt: Attempt, task_id: str) -> str | None:
+    """Find out about a task whose id we chose; submit it under the same id where nobody knows it.
+
+    The provider refuses an id that it has seen, so the second submission cannot buy a second
+    task. How long it remembers is not documented: after a day only its archive is asked.
+
+    Returns:
+        The id where the task exists now; None where the provider refuses to make it.
+    """
+    clock, provider = services.clock, services.provider
+    reason = ""
+    for number in range(_ASKS):
+        if number:
+            await clock.sleep(services.settings.settle_s)
+        try:
+            await provider.status(task_id, attempt.results)
+        except UnknownTask:
+            pass
+        except (Rejected, ConfigurationError) as exc:
+            raise SubmissionInDoubt(f"cannot ask: {exc.message}", hint=_hint(attempt)) from exc
+        except ProviderError as exc:
+            # The question failed; an answer to the submission says as much.
+            reason = exc.message
+        else:
+            return task_id
+        try:
+            if clock.utc() - attempt.intended_at > _IDS_REMEMBERED:
+                if await provider.details(task_id):
+                    return task_id
+                break
+            request = read_request(attempt.request or {}, model=attempt.model, task_id=task_id)
+            return await provider.submit(request)
+        except KeyRefused as exc:
+            raise SubmissionInDoubt(f"cannot ask: {exc.message}", hint=_hint(attempt)) from exc
+        except Rejected:
+            return None
+        except ProviderError as exc:
+            reason = exc.message
+    raise SubmissionInDoubt(
+        f"the provider does not say what became of it{f': {reason}' if reason else ''}",
+        hint=_hint(attempt),
+    )
 
 
 def _earliest(services: Services, attempt: Attempt) -> datetime:

@@ -7,10 +7,12 @@ lost is looked up in the provider's history, never repeated.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -27,14 +29,16 @@ from pipeline.errors import (
     Unavailable,
 )
 from pipeline.fetching import Fetcher
-from pipeline.ledger import DOUBTFUL, Attempt, AttemptState, EventKind
-from pipeline.model import FileReference, Reference
+from pipeline.ledger import DOUBTFUL, FREE, Attempt, AttemptState, EventKind
+from pipeline.model import Container, FileReference, Reference, Shot, ShotKind
 from pipeline.planning import PlannedTake
 from pipeline.pricing import dollars
 from pipeline.production import Halt, Production, Services
 from pipeline.providers.base import TakeRequest
+from pipeline.providers.records import write_request
 from pipeline.settling import SubmitGate, find_task
 from pipeline.summary import missing_clips
+from pipeline.task_ids import choose_task_id
 
 T = TypeVar("T")
 # Submissions that made no task, before the take is left to a later run.
@@ -69,18 +73,24 @@ class TakeMaker:
             StorageError: the journal or the disk failed; the run must stop spending.
         """
         shot = planned.shot
+        address = partial(self._reference_url, production, planned)
         try:
-            urls = [await self._reference_url(production, planned, r) for r in shot.images]
+            request = TakeRequest(
+                model=self._services.provider.capabilities.model,
+                kind=shot.kind,
+                prompt=shot.prompt,
+                image_urls=tuple([await address(image) for image in shot.images]),
+                frame_url=await address(shot.frame) if shot.frame is not None else "",
+                video_url=await address(shot.video.media) if shot.video is not None else "",
+                duration_s=None if keeps_length(shot) else shot.duration_s,
+                resolution=shot.resolution,
+                size=shot.size,
+                output=shot.output,
+                webhook_url=self._services.webhook_url,
+            )
         except (KeyRefused, ConfigurationError) as exc:
             self._halt.set(str(exc), exc.exit_code)
             raise
-        request = TakeRequest(
-            model=self._services.provider.capabilities.model,
-            prompt=shot.prompt,
-            image_urls=tuple(urls),
-            duration_s=shot.duration_s,
-            resolution=shot.resolution,
-        )
         attempt = await self._submit(production, planned, request)
         await self._fetcher.follow(production, attempt)
 
@@ -92,7 +102,7 @@ class TakeMaker:
         """Take over a paid attempt of the same content under this shot's name."""
         clip, old_name = None, attempt.clip
         if old_name is not None:
-            clip = f"{planned.slate}.mp4"
+            clip = f"{planned.slate}{attempt.container.suffix}"
             old, new = production.clips / old_name, production.clips / clip
             await anyio.to_thread.run_sync(_link, old, new)
         await production.record(
@@ -195,6 +205,8 @@ class TakeMaker:
     ) -> Attempt:
         """Intent, POST, answer: the only place where money is spent."""
         limiter = self._services.limiter
+        if self._services.provider.capabilities.client_task_ids:
+            request = replace(request, task_id=self._choose_id(production, planned))
         if self._halt.is_set:
             limiter.not_sent(attempt_id)
             raise Halted(self._halt.reason)
@@ -259,26 +271,43 @@ class TakeMaker:
     async def _record_intent(
         self, production: Production, planned: PlannedTake, request: TakeRequest, attempt_id: str
     ) -> None:
-        capabilities = self._services.provider.capabilities
+        capabilities, shot = self._services.provider.capabilities, planned.shot
+        extras: dict[str, Any] = {}
+        if request.task_id:
+            extras["task_id"] = request.task_id
+        if keeps_length(shot) and shot.video is not None:
+            extras["length_s"] = str(shot.video.duration_s)
+        if shot.kind is ShotKind.EDIT:
+            size = shot.video.size if shot.video is not None else None
+            extras["short_side_px"] = None if size is None else size.short_side_px
+        if shot.output.container is not Container.MP4:
+            extras["container"] = shot.output.container.value
         await production.record(
             attempt_id,
             EventKind.INTENT,
-            shot=planned.shot.id,
+            shot=shot.id,
             take=planned.take,
             fingerprint=planned.fingerprint,
             provider=capabilities.provider,
             account=self._services.account_name,
             model=capabilities.model,
             price_usd=str(planned.price_usd),
-            duration_s=request.duration_s,
+            duration_s=shot.duration_s,
             resolution=request.resolution.value,
             server_ahead_s=self._services.provider.server_ahead_s,
-            request={
-                "images": list(request.image_urls),
-                "prompt": request.prompt,
-                "duration": request.duration_s,
-                "resolution": request.resolution.value,
-            },
+            request=write_request(request),
+            **extras,
+        )
+
+    def _choose_id(self, production: Production, planned: PlannedTake) -> str:
+        """The id of this take's task; another than that of any try which made none."""
+        same = [a for a in production.ledger().attempts if a.fingerprint == planned.fingerprint]
+        return choose_task_id(
+            account=self._services.account_name,
+            storyboard=production.storyboard.name,
+            fingerprint=planned.fingerprint,
+            take=planned.take,
+            tries=sum(attempt.state in FREE for attempt in same),
         )
 
     async def _reference_url(
@@ -325,6 +354,12 @@ class TakeMaker:
         if not result:
             raise Halted(self._halt.reason)
         return result[0]
+
+
+def keeps_length(shot: Shot) -> bool:
+    """Whether a shot is an edit that lasts as long as its clip, to the frame."""
+    exact_s = shot.video.duration_s if shot.video is not None else None
+    return exact_s is not None and math.ceil(exact_s) == shot.duration_s
 
 
 def _link(old: Path, new: Path) -> None:

@@ -16,7 +16,7 @@ from pipeline.media.commands import MAX_PIXELS, build_decode
 from pipeline.media.ffmpeg import run_ffmpeg
 from pipeline.media.files import file_sha256
 from pipeline.media.probe import MediaInfo, VideoInfo, probe, require_video
-from pipeline.model import ClipFacts, Resolution
+from pipeline.model import ClipFacts, Expected
 from pipeline.timecode import decimal_seconds
 
 # A provider rounds to its own frame; more than this is another length than the one paid for.
@@ -30,18 +30,16 @@ _LIMIT_PER_SECOND = 10.0
 
 async def verify_clip(
     path: Path,
+    expected: Expected,
     *,
-    duration_s: int,
-    resolution: Resolution,
     ffmpeg: Path,
     declared_bytes: int | None = None,
 ) -> ClipFacts:
     """Check one clip in full: size, structure, format, length, height, every frame decoded.
 
     Args:
-        path: an MP4 file on this machine.
-        duration_s: whole seconds ordered; the clip may differ by 0.25 s.
-        resolution: ordered; the short side may differ by 16 px.
+        path: a file on this machine.
+        expected: what was ordered; the length may differ by 0.25 s, the short side by 16 px.
         declared_bytes: the size that the server announced, where it did.
     Returns:
         What the decode found, with the file's sha256.
@@ -56,7 +54,7 @@ async def verify_clip(
         raise ClipRejected(
             f"{path.name} has {info.size_bytes} bytes where the server announced {declared_bytes}"
         )
-    _check_order(path, video, duration_s=duration_s, resolution=resolution)
+    _check_order(path, video, expected)
     decoded = await _decode(path, ffmpeg=ffmpeg, video=video)
     if decoded != video.packets:
         raise ClipRejected(
@@ -65,17 +63,18 @@ async def verify_clip(
     return await _facts(path, info, video)
 
 
-def _check_order(path: Path, video: VideoInfo, *, duration_s: int, resolution: Resolution) -> None:
+def _check_order(path: Path, video: VideoInfo, expected: Expected) -> None:
     if video.width_px * video.height_px > MAX_PIXELS:
         raise ClipRejected(f"{path.name} is {video.width_px}x{video.height_px}: too large")
-    if abs(video.duration_s - duration_s) > _LENGTH_TOLERANCE_S:
+    if abs(video.duration_s - expected.duration_s) > _LENGTH_TOLERANCE_S:
         raise ClipRejected(
-            f"{path.name} is {decimal_seconds(video.duration_s, 2)} s long, not {duration_s} s"
+            f"{path.name} is {decimal_seconds(video.duration_s, 2)} s long, not "
+            f"{float(expected.duration_s):g} s"
         )
-    short_side_px = min(video.width_px, video.height_px)
-    if abs(short_side_px - resolution.short_side_px) > _SIDE_TOLERANCE_PX:
+    short_side_px, wanted_px = min(video.width_px, video.height_px), expected.short_side_px
+    if wanted_px is not None and abs(short_side_px - wanted_px) > _SIDE_TOLERANCE_PX:
         raise ClipRejected(
-            f"{path.name} is {video.width_px}x{video.height_px}, which is not {resolution}"
+            f"{path.name} is {video.width_px}x{video.height_px}, which is not {wanted_px}p"
         )
     total = video.packets + video.hidden_packets
     if video.declared_frames not in (0, total):

@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
                 "view",
                 "library",
                 "shape",
+                "task_ids",
                 "purchase",
                 "output",
                 "validation",

@@ -1,0 +1,53 @@
+"""What the journal keeps of a submission is enough to send the very same one again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline.model import Container, Output, Resolution, SafetyMode, ShotKind, Size
+from pipeline.providers.base import TakeRequest
+from pipeline.providers.records import read_request, write_request
+
+PLAIN: dict[str, Any] = {
+    "model": "m",
+    "prompt": "@image1 turns",
+    "image_urls": ("https://x.example/a.png",),
+    "duration_s": 6,
+    "resolution": Resolution.P720,
+}
+FULL = Output(
+    container=Container.WEBM,
+    quality=50,
+    safety=SafetyMode.FULL,
+    results=3,
+    keep_s=600,
+    put_url="https://put.example/x",
+)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"kind": ShotKind.TEXT, "image_urls": (), "size": Size(width_px=1280, height_px=720)},
+        {"kind": ShotKind.FRAME, "image_urls": (), "frame_url": "id-1"},
+        {"kind": ShotKind.EDIT, "image_urls": (), "video_url": "id-2", "duration_s": None},
+        {"output": FULL, "results": 3, "task_id": "u", "webhook_url": "https://hook.example/"},
+    ],
+)
+def test_a_submission_comes_back_as_it_was(parts: dict[str, Any]) -> None:
+    request = TakeRequest(**PLAIN | parts)
+    record = json.loads(json.dumps(write_request(request)))
+    assert read_request(record, model="m", task_id=request.task_id) == request
+
+
+def test_a_shot_of_images_is_written_as_it_always_was() -> None:
+    assert write_request(TakeRequest(**PLAIN)) == {
+        "images": ["https://x.example/a.png"],
+        "prompt": "@image1 turns",
+        "duration": 6,
+        "resolution": "720p",
+    }
