@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import logging
 import ssl
 import traceback
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,11 @@ import pytest
 from support import MODEL, NOON
 from wire import Script, Wire, answer, breaking, data, serving
 
-from pipeline.capabilities import WAVESPEED
+from pipeline.capabilities import RUNWARE, WAVESPEED
 from pipeline.errors import (
     ConfigurationError,
     KeyRefused,
+    NotOffered,
     RateLimited,
     Rejected,
     StoryboardError,
@@ -30,10 +33,11 @@ from pipeline.errors import (
     Unavailable,
     UnknownTask,
 )
-from pipeline.model import FileReference, Resolution
+from pipeline.model import FileReference, Resolution, Size
 from pipeline.providers import http
 from pipeline.providers.base import TakeRequest
 from pipeline.providers.http import HttpProvider, upload_name
+from pipeline.providers.runware import Runware
 from pipeline.providers.wavespeed import WaveSpeed
 
 KEY = "wsk_canary_5f1c9a3e77b24d"
@@ -58,6 +62,11 @@ def anyio_backend() -> str:
 def provider(wire: httpx.AsyncBaseTransport, **settings: Any) -> HttpProvider:
     usual: dict[str, Any] = {"base_url": BASE, "key": KEY, "submit_timeout_s": 5.0}
     return HttpProvider(WaveSpeed(WAVESPEED), transport=wire, **(usual | settings))
+
+
+def runware(wire: httpx.AsyncBaseTransport) -> HttpProvider:
+    base_url = "https://api.runware.example"
+    return HttpProvider(Runware(RUNWARE), transport=wire, base_url=base_url, key=KEY)
 
 
 def reference(folder: Path, content: bytes = PNG) -> FileReference:
@@ -502,3 +511,89 @@ async def test_a_local_provider_may_hand_out_plain_http_tickets(tmp_path: Path) 
     async with provider(wire, base_url="http://127.0.0.1:9000") as api:
         await api.upload(reference(tmp_path))
     assert "authorization" not in wire.requests[1].headers
+
+
+# ---------------------------------------------------------------- a provider of another kind
+
+TASK_ID = "0b8c4f8e-4f0a-4f7d-9d3e-2f6c1a5b7e90"
+FILE_ID = "1c9d5a9f-5a1b-4a8e-8e4f-3a7d2b6c8f01"
+
+
+def entry(**fields: Any) -> httpx.Response:
+    """A success in Runware's envelope, about our task."""
+    return answer(200, {"data": [{"taskUUID": TASK_ID} | fields]})
+
+
+@pytest.mark.anyio
+async def test_an_array_of_one_task_goes_to_the_one_url_with_the_key() -> None:
+    wire = Wire(lambda _: entry(taskType="videoInference"))
+    size = Size(width_px=1280, height_px=720)
+    request = replace(REQUEST, model=RUNWARE.model, task_id=TASK_ID, size=size)
+    async with runware(wire) as api:
+        assert await api.submit(request) == TASK_ID
+        assert (await api.status(TASK_ID)).word == "processing"
+    assert {str(sent.url) for sent in wire.requests} == {"https://api.runware.example/v1"}
+    assert {sent.headers["authorization"] for sent in wire.requests} == {f"Bearer {KEY}"}
+    bodies = [json.loads(sent.content) for sent in wire.requests]
+    assert [[task["taskUUID"] for task in body] for body in bodies] == [[TASK_ID], [TASK_ID]]
+
+
+@pytest.mark.anyio
+async def test_a_task_is_looked_at_with_the_number_of_its_results() -> None:
+    done = {"status": "success", "videoUUID": FILE_ID, "videoURL": "https://vm.example/1.mp4"}
+    async with runware(Wire(lambda _: entry(**done))) as api:
+        assert (await api.status(TASK_ID, 1)).word == "success"
+        assert (await api.status(TASK_ID, 3)).word == "processing, 1 of 3 ready"
+
+
+@pytest.mark.anyio
+async def test_a_file_that_goes_up_inside_the_request_needs_no_put(tmp_path: Path) -> None:
+    wire = Wire(lambda _: entry(taskType="imageUpload", imageUUID=FILE_ID))
+    async with runware(wire) as api:
+        assert await api.upload(reference(tmp_path)) == FILE_ID
+    (sent,) = wire.requests
+    (task,) = json.loads(sent.content)
+    assert task["image"] == "data:image/png;base64," + base64.b64encode(PNG).decode()
+
+
+@pytest.mark.anyio
+async def test_the_archive_answers_where_there_is_one() -> None:
+    wire = Wire(lambda _: entry(taskType="getTaskDetails", request=[{"model": "m"}]))
+    async with runware(wire) as api:
+        assert await api.details(TASK_ID)
+
+
+@pytest.mark.anyio
+async def test_what_a_provider_does_not_offer_is_said_without_asking_it() -> None:
+    wire = Wire(lambda _: data())
+    async with runware(wire) as api:
+        calls: tuple[tuple[Callable[[], Awaitable[object]], str], ...] = (
+            (lambda: api.history(NOON), "keeps no history"),
+            (lambda: api.quote(REQUEST), "gives no quotes"),
+            (lambda: api.billings(NOON), "shows no bill"),
+            (lambda: api.charges(["t1"]), "shows no bill"),
+            (api.webhook_secret, "signs no webhooks"),
+        )
+        for call, words in calls:
+            with pytest.raises(NotOffered, match=f"runware {words}"):
+                await call()
+        with pytest.raises(NotOffered):
+            api.same_request({}, {})
+    async with provider(wire) as api:
+        with pytest.raises(NotOffered, match="wavespeed keeps no archive"):
+            await api.details("t1")
+    assert wire.requests == []
+
+
+@pytest.mark.anyio
+async def test_the_secret_of_webhooks_is_asked_for_with_the_key() -> None:
+    wire = Wire(lambda _: data(secret="whsec_1"))
+    async with provider(wire) as api:
+        assert await api.webhook_secret() == "whsec_1"
+    assert wire.paths == ["GET /api/v3/webhook/secret"]
+    assert wire.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_clips_upload_is_named_by_its_type_too(tmp_path: Path) -> None:
+    clip = replace(reference(tmp_path), media_type="video/mp4")
+    assert upload_name(clip) == f"{clip.sha256[:16]}.mp4"
