@@ -20,9 +20,10 @@ from pipeline.capabilities import PROVIDERS
 from pipeline.errors import ExitCode
 from pipeline.findings import Findings, closest, either
 from pipeline.library import ImageRefused, files_named, videos_named
-from pipeline.model import FileReference, Position, Problem, Storyboard, VideoReference
+from pipeline.model import FileReference, Position, Problem, Shot, Storyboard, VideoReference
 from pipeline.text import shown
 from pipeline.validation import (
+    Built,
     Terms,
     build,
     capabilities_of,
@@ -46,12 +47,14 @@ class Checked:
     """The outcome for one manifest.
 
     ``file`` is as the user named it, ``<stdin>`` for ``-``; ``storyboard`` is None when there is
-    any error; ``problems`` are errors and warnings in file order.
+    any error; ``problems`` are errors and warnings in file order; ``shots`` those of the document
+    in its order, None for each that is wrong in itself.
     """
 
     file: str
     storyboard: Storyboard | None
     problems: tuple[Problem, ...]
+    shots: tuple[Shot | None, ...] = ()
 
 
 def read_manifest(
@@ -75,7 +78,7 @@ def read_manifest(
     """
     name = "<stdin>" if file == STDIN else file
     findings = Findings(shown(name, 4096))
-    storyboard: Storyboard | None = None
+    built = Built()
     if provider is not None and provider not in PROVIDERS:
         guess = closest(provider, PROVIDERS)
         _refuse(
@@ -89,7 +92,7 @@ def read_manifest(
         text = None if data is None else _decode(data, findings)
         if text is not None:
             document = load(text, findings)
-            storyboard = _check(
+            built = _check(
                 document,
                 Path(file),
                 provider,
@@ -98,9 +101,12 @@ def read_manifest(
                 max_shots=max_shots,
                 max_prompt_chars=max_prompt_chars,
             )
-    if findings.has_errors:
-        storyboard = None
-    return Checked(file=name, storyboard=storyboard, problems=findings.sorted())
+    return Checked(
+        file=name,
+        storyboard=None if findings.has_errors else built.storyboard,
+        problems=findings.sorted(),
+        shots=built.shots,
+    )
 
 
 def _check(
@@ -112,7 +118,7 @@ def _check(
     allow_outside: bool,
     max_shots: int,
     max_prompt_chars: int,
-) -> Storyboard | None:
+) -> Built:
     capabilities = capabilities_of(document, provider)
     terms = Terms(capabilities=capabilities, max_shots=max_shots, max_prompt_chars=max_prompt_chars)
     check_form(document, _validator(), terms, findings)

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from pipeline.capabilities import CAPABILITIES, Capabilities, Offer
 from pipeline.findings import KeyPath, either
-from pipeline.model import Resolution, ShotKind, Size, VideoReference
+from pipeline.model import (
+    FileReference,
+    Reference,
+    Resolution,
+    ShotKind,
+    Size,
+    VideoReference,
+)
+from pipeline.output import SECTION
 from pipeline.text import shown
 from pipeline.timecode import decimal_seconds
 from pipeline.view import View
@@ -86,11 +94,6 @@ class Purchases:
             self._view.add(
                 path, *duration_words(value, self._view.source(path), self._provider, offers[0])
             )
-        if any(offer.sizes for offer in offers):
-            return
-        for key in ("width", "height"):
-            if self._view.get(("defaults", key)) is not None:
-                self._refuse_size(("defaults", key))
 
     def offer(self, path: KeyPath) -> Offer | None:
         """What is sold of the shot's kind; None where it is not, which is reported."""
@@ -173,27 +176,28 @@ class Purchases:
         return math.ceil(video.duration_s)
 
     def picture(
-        self, path: KeyPath, offer: Offer, video: VideoReference | None
+        self,
+        path: KeyPath,
+        offer: Offer,
+        images: Sequence[Reference | None],
+        video: VideoReference | None,
     ) -> tuple[Resolution, Size | None] | None:
         """What is paid for, and the exact size where that is asked for; None where it is wrong."""
         if offer.resolutions:
-            return self._by_resolution(path, offer)
+            return None if self._refuse_size(path, offer) else self._by_resolution(path, offer)
         if offer.sizes:
-            return self._by_size(path, offer)
-        for key in ("resolution", "width", "height"):
-            if self._view.get((*path, key)) is not None:
-                self._view.add(
-                    (*path, key), "an edit keeps the size of its clip", f"leave {key} out"
-                )
-                return None
+            return self._by_size(path, offer, images)
+        shot = self._view.document.value(path)
+        if self._refuse_size(path, offer):
+            return None
+        if shot.get("resolution") is not None:
+            place = (*path, "resolution")
+            self._view.add(place, "an edit keeps the size of its clip", "leave resolution out")
+            return None
         known = video.size if video is not None else None
         return (known.tier if known is not None else DEFAULT_RESOLUTION), None
 
     def _by_resolution(self, path: KeyPath, offer: Offer) -> tuple[Resolution, None] | None:
-        for key in ("width", "height"):
-            if self._view.get((*path, key)) is not None:
-                self._refuse_size((*path, key))
-                return None
         shot = self._view.document.value(path)
         place: KeyPath = (*path, "resolution") if "resolution" in shot else _DEFAULT_RESOLUTION
         if place in self._view.findings.flagged:
@@ -203,35 +207,45 @@ class Purchases:
             return DEFAULT_RESOLUTION, None
         return (Resolution(value), None) if value in offer.resolutions else None
 
-    def _refuse_size(self, path: KeyPath) -> None:
-        written = self._view.document.value(path)
-        sides = [each.short_side_px for each in Resolution]
-        near = min(sides, key=lambda side: abs(side - written)) if type(written) is int else 720
-        self._view.add(
-            path,
-            f"{self._provider} sells resolutions, not sizes in pixels"
-            if not any(offer.sizes for offer in self._capabilities.offers.values())
-            else "the picture of a shot from a first frame has its shape from the frame",
-            f"write resolution: {near}p instead",
-        )
+    def _refuse_size(self, path: KeyPath, offer: Offer) -> bool:
+        """Report a size that a shot itself gives where it can have none."""
+        if not any(each.sizes for each in self._capabilities.offers.values()):
+            # Another provider's section is not looked at.
+            return False
+        for key in ("width", "height"):
+            place = (*path, SECTION, key)
+            if self._view.get(place) is not None:
+                self._view.add(
+                    place,
+                    "the picture has the shape of its frame"
+                    if offer.resolutions
+                    else "an edit keeps the size of its clip",
+                    "write resolution: 720p or 480p instead"
+                    if offer.resolutions
+                    else f"leave {key} out",
+                )
+                return True
+        return False
 
-    def _by_size(self, path: KeyPath, offer: Offer) -> tuple[Resolution, Size] | None:
+    def _by_size(
+        self, path: KeyPath, offer: Offer, images: Sequence[Reference | None]
+    ) -> tuple[Resolution, Size] | None:
         shot = self._view.document.value(path)
-        is_own = "width" in shot or "height" in shot
-        base: KeyPath = path if is_own else ("defaults",)
+        own = shot.get(SECTION)
+        is_own = isinstance(own, dict) and ("width" in own or "height" in own)
+        base: KeyPath = (*path, SECTION) if is_own else ("defaults", SECTION)
         width, height = (self._side(base, key) for key in ("width", "height"))
         resolution: KeyPath = (*path, "resolution")
         if "resolution" not in shot and width is None and height is None:
             resolution = _DEFAULT_RESOLUTION
-        if self._view.document.value(resolution) is not None and (
-            "resolution" in shot or resolution == _DEFAULT_RESOLUTION
-        ):
+        if self._view.document.value(resolution) is not None:
             self._refuse_resolution(resolution, kind_of(shot), offer)
             return None
         if any((*base, key) in self._view.findings.flagged for key in ("width", "height")):
             return None
         if width is None and height is None:
-            return offer.sizes[0].tier, offer.sizes[0]
+            size = _like(images[0] if images else None, offer.sizes)
+            return size.tier, size
         if width is None or height is None:
             lacking, there = ("width", "height") if width is None else ("height", "width")
             given = self._view.document.value((*base, there))
@@ -268,11 +282,25 @@ class Purchases:
             path,
             f"{self._provider} takes no resolution for a shot from {_MADE_FROM[kind]}, "
             "but a size in pixels",
-            f"write width: {near.width_px} and height: {near.height_px} instead",
+            f"write {SECTION}: {{width: {near.width_px}, height: {near.height_px}}} instead",
         )
 
 
 _DEFAULT_RESOLUTION: KeyPath = ("defaults", "resolution")
+
+
+def _like(image: Reference | None, sizes: Sequence[Size]) -> Size:
+    """The size of the first one's tier that is nearest in shape to an image."""
+    first = sizes[0]
+    if not isinstance(image, FileReference):
+        return first
+    wanted = Size(width_px=image.width_px, height_px=image.height_px)
+    same_tier = [size for size in sizes if size.tier is first.tier]
+    return min(same_tier, key=lambda size: abs(math.log(_ratio(size) / _ratio(wanted))))
+
+
+def _ratio(size: Size) -> float:
+    return size.width_px / size.height_px
 
 
 def _side(size: Size, key: str) -> int:
@@ -281,6 +309,6 @@ def _side(size: Size, key: str) -> int:
 
 def _distance(size: Size, wanted: Size) -> float:
     """How unlike two pictures are: shape first, then area."""
-    shape = abs(math.log(size.width_px / size.height_px * wanted.height_px / wanted.width_px))
+    shape = abs(math.log(_ratio(size) / _ratio(wanted)))
     area = abs(math.log(size.width_px * size.height_px / wanted.width_px / wanted.height_px))
     return 4 * shape + area

@@ -65,7 +65,7 @@ def dialect_of(capabilities: Capabilities, settings: Settings | None = None) -> 
     if capabilities.model != RUNWARE.model:
         return WaveSpeed(capabilities)
     prompts = settings.runware_prompts if settings is not None else None
-    return Runware(capabilities, prompt_dialect=prompts or capabilities.prompt_dialect)
+    return Runware(capabilities, prompts=prompts)
 
 
 async def run_session(

@@ -52,6 +52,15 @@ class Terms:
     max_prompt_chars: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What could be made of a document: the storyboard when nothing at all is wrong, and each of
+    its shots, None for one that is not good."""
+
+    storyboard: Storyboard | None = None
+    shots: tuple[Shot | None, ...] = ()
+
+
 def provider_named(document: Document) -> str | None:
     """The provider that the manifest names, where it is one we know."""
     name = document.value(("provider",))
@@ -120,16 +129,18 @@ def build(
     *,
     opened: Mapping[str, FileReference | ImageRefused],
     videos: Mapping[str, VideoReference | ImageRefused],
-) -> Storyboard | None:
-    """Check the meaning of every value; the storyboard when nothing at all is wrong.
+) -> Built:
+    """Check the meaning of every value.
 
     ``opened`` has the outcome of every file of ``files_named``, ``videos`` of ``videos_named``;
     neither is asked where the document was cut short by a syntax error.
     """
     if not isinstance(document.root.value, dict):
-        return None
+        return Built()
     view = View(document, findings)
-    return _Check(view, Library(view, opened, videos), terms).run(path)
+    check = _Check(view, Library(view, opened, videos), terms)
+    storyboard = check.run(path)
+    return Built(storyboard=storyboard, shots=check.shots)
 
 
 class _Check:
@@ -140,6 +151,7 @@ class _Check:
         self.terms = terms
         self.library = library
         self.purchases = Purchases(view, terms.capabilities)
+        self.shots: tuple[Shot | None, ...] = ()
 
     def run(self, path: Path) -> Storyboard | None:
         """Look at every part, in file order where that matters."""
@@ -154,6 +166,7 @@ class _Check:
         shots = [self._shot(index) for index in range(count) if not self.view.findings.is_full]
         self._check_ids(count)
         self.library.warn_unused()
+        self.shots = tuple(shots)
         whole = [shot for shot in shots if shot is not None]
         if self.view.findings.has_errors or name is None:
             return None
@@ -215,6 +228,7 @@ class _Check:
 
     def _shot(self, index: int) -> Shot | None:
         path: KeyPath = ("shots", index)
+        errors = self.view.findings.errors
         if not isinstance(self.view.get(path), dict):
             return None
         name = self.view.text((*path, "id"))
@@ -229,12 +243,14 @@ class _Check:
             return None
         place = self._own_or_default(path, "duration")
         duration = self.purchases.duration(path, place, offer, video)
-        picture = self.purchases.picture(path, offer, video)
+        picture = self.purchases.picture(path, offer, images or (), video)
         cut = self._cut((*path, "cut"), duration)
         takes, select = self._takes(path)
         output = read_output(self.view, path)
         references = [each for each in images or () if each is not None]
-        if self.view.findings.has_errors or name is None or prompt is None:
+        if self.view.findings.errors > errors or name is None or prompt is None:
+            return None
+        if self._is_flagged(index) or len(references) != len(images or ()):
             return None
         if duration is None or picture is None or output is None:
             return None
@@ -254,6 +270,10 @@ class _Check:
             video=video,
             output=output,
         )
+
+    def _is_flagged(self, index: int) -> bool:
+        """Whether the schema found anything wrong with a shot."""
+        return any(path[:2] == ("shots", index) for path in self.view.findings.flagged)
 
     def _own_or_default(self, path: KeyPath, key: str) -> KeyPath:
         shot = self.view.document.value(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from test_validation import SCHEMA, stub
 
 from pipeline.capabilities import CAPABILITIES
 from pipeline.findings import Findings
-from pipeline.library import files_named, videos_named
+from pipeline.library import ImageRefused, files_named, videos_named
 from pipeline.model import (
     Container,
+    FileReference,
     Problem,
     SafetyMode,
     ShotKind,
@@ -29,6 +32,15 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 CLIP_S = Fraction(101, 20)
 
 
+def picture(name: str) -> FileReference | ImageRefused:
+    """A file that is as large as its name says: ``a-1920x1080.png``."""
+    found = stub(name)
+    said = re.search(r"-(\d+)x(\d+)", name)
+    if said is None or not isinstance(found, FileReference):
+        return found
+    return replace(found, width_px=int(said[1]), height_px=int(said[2]))
+
+
 def check(
     shot: str, provider: str = "runware", top: str = "", clip_s: Fraction = CLIP_S
 ) -> tuple[Storyboard | None, tuple[Problem, ...]]:
@@ -39,13 +51,17 @@ def check(
     terms = Terms(capabilities=CAPABILITIES[provider], max_shots=1000, max_prompt_chars=4000)
     check_form(document, VALIDATOR, terms, findings)
     view = View(document, findings)
-    opened = {name: stub(name) for name in files_named(view)}
+    opened = {name: picture(name) for name in files_named(view)}
     size = Size(width_px=1280, height_px=720)
+    media = stub("clip")
+    assert isinstance(media, FileReference)
     videos = {
-        name: VideoReference(media=stub(name), duration_s=clip_s, size=size)
+        name: VideoReference(media=media, duration_s=clip_s, size=size)
         for name in videos_named(view)
     }
-    storyboard = build(document, terms, findings, Path("m"), opened=opened, videos=videos)
+    storyboard = build(
+        document, terms, findings, Path("m"), opened=opened, videos=videos
+    ).storyboard
     return storyboard, tuple(p for p in findings.sorted() if p.severity.value == "error")
 
 
@@ -68,10 +84,13 @@ def bought(shot: str, top: str = "", clip_s: Fraction = CLIP_S) -> str:
 @pytest.mark.parametrize(
     ("shot", "expected"),
     [
-        ("images: [a.png]", "references 6 s 1280x720"),
-        ("images: [a.png], width: 480, height: 848, duration: 10", "references 10 s 480x848"),
+        ("images: ['https://x.example.com/a.png']", "references 6 s 1280x720"),
+        (
+            "images: [a.png], runware: {width: 480, height: 848}, duration: 10",
+            "references 10 s 480x848",
+        ),
         ("duration: 15", "text 15 s 1280x720"),
-        ("duration: 1, width: 640, height: 480", "text 1 s 640x480"),
+        ("duration: 1, runware: {width: 640, height: 480}", "text 1 s 640x480"),
         ("frame: a.png", "frame 6 s 720p"),
         ("frame: a.png, resolution: 480p, duration: 15", "frame 15 s 480p"),
         ("video: c.mp4", "edit 6 s 720p"),
@@ -84,7 +103,7 @@ def test_the_keys_of_a_shot_say_what_it_is_made_from(shot: str, expected: str) -
 
 
 def test_defaults_hold_where_they_can() -> None:
-    top = "defaults: {duration: 8, width: 720, height: 720, resolution: 480p}\n"
+    top = "defaults: {duration: 8, runware: {width: 720, height: 720}, resolution: 480p}\n"
     assert bought("images: [a.png]", top) == "references 8 s 720x720"
     assert bought("frame: a.png", top) == "frame 8 s 480p"
     assert bought("video: c.mp4", top) == "edit 6 s 720p"
@@ -101,26 +120,56 @@ def test_defaults_hold_where_they_can() -> None:
             "images: [a.png], resolution: 480p",
             "resolution",
             "takes no resolution for a shot from reference images",
-            "write width: 848 and height: 480 instead",
+            "write runware: {width: 848, height: 480} instead",
         ),
-        ("resolution: 720p", "resolution", "shot from text alone", "width: 1280 and height: 720"),
+        ("resolution: 720p", "resolution", "shot from text alone", "{width: 1280, height: 720}"),
         (
             "images: [a, b, c, d, e, f, g, h]",
             "images",
             "1 to 7 images; 8 given",
             "leave out 1",
         ),
-        ("width: 1920, height: 1080", "width", "1920x1080 is not sold", "1280x720 or 848x480"),
-        ("width: 1080, height: 1920", "width", "1080x1920 is not sold", "720x1280 or 480x848"),
-        ("width: 1280", "height", "missing beside width: 1280", "write height: 720"),
-        ("height: 500", "width", "missing beside height: 500", "write both or neither"),
-        ("frame: a.png, width: 1280", "width", "shape from the frame", "write resolution: 720p"),
+        (
+            "runware: {width: 1920, height: 1080}",
+            "runware.width",
+            "1920x1080 is not sold",
+            "1280x720 or 848x480",
+        ),
+        (
+            "runware: {width: 1080, height: 1920}",
+            "runware.width",
+            "1080x1920 is not sold",
+            "720x1280 or 480x848",
+        ),
+        (
+            "runware: {width: 1280}",
+            "runware.height",
+            "missing beside width: 1280",
+            "write height: 720",
+        ),
+        (
+            "runware: {height: 500}",
+            "runware.width",
+            "missing beside height: 500",
+            "write both or neither",
+        ),
+        (
+            "frame: a.png, runware: {width: 1280}",
+            "runware.width",
+            "shape of its frame",
+            "resolution:",
+        ),
         ("video: c.mp4, resolution: 720p", "resolution", "keeps the size", "leave resolution out"),
         ("frame: a.png, images: [a.png]", "frame", "images and frame", "leave out frame"),
         ("frame: a.png, video: c.mp4", "video", "frame and video", "leave out video"),
         ("video: 'https://cdn.example.com/c.mp4'", "video", "length of a clip", "duration: 2 to"),
         ("video: 'http://cdn.example.com/c.mp4'", "video", "https URLs only", "https"),
-        ("width: wide, height: 720", "width", "whole number of pixels", "write width: 1280"),
+        (
+            "runware: {width: wide, height: 720}",
+            "runware.width",
+            "whole number of pixels",
+            "write width: 1280",
+        ),
         ("runware: {outputQuality: 5}", "runware.outputQuality", "from 20 to 99", "outputQual"),
         ("runware: {numberResults: 5}", "runware.numberResults", "from 1 to 4", "numberResults"),
         ("runware: {ttl: 5}", "runware.ttl", "from 60", "ttl: 86400"),
@@ -158,7 +207,6 @@ def test_runware_refuses_what_it_does_not_sell_and_names_the_nearest(
         ("frame: a.png", "frame", "wavespeed makes no shots from a first frame", "--provider runw"),
         ("video: c.mp4", "video", "wavespeed makes no shots from a clip", "--provider runware"),
         ("images: [a.png], duration: 7", "duration", "6 or 10", "the nearest is 6"),
-        ("images: [a.png], width: 1280", "width", "sells resolutions", "resolution: 720p instead"),
     ],
 )
 def test_wavespeed_says_what_runware_would_make(
@@ -168,6 +216,28 @@ def test_wavespeed_says_what_runware_would_make(
     assert found[0] == f"shots[0].{path}"
     assert message in found[1]
     assert hint in found[2]
+
+
+def test_another_providers_section_is_not_looked_at() -> None:
+    storyboard, problems = check(
+        "images: [a.png], runware: {width: 1920, height: 1080}", provider="wavespeed"
+    )
+    assert storyboard is not None, problems
+    assert storyboard.shots[0].size is None
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("a-1920x1080.png", "1280x720"),
+        ("a-900x1600.png", "720x1280"),
+        ("a-500x500.png", "720x720"),
+        ("a-800x600.png", "960x720"),
+        ("a-1001x1500.png", "720x960"),
+    ],
+)
+def test_without_a_size_the_picture_is_shaped_like_the_first_image(name: str, size: str) -> None:
+    assert bought(f"images: [{name}, a-1x9.png]") == f"references 6 s {size}"
 
 
 def test_a_resolution_among_the_defaults_is_refused_for_shots_that_take_none() -> None:
@@ -201,6 +271,6 @@ def test_an_upload_address_on_this_machine_is_let_through_with_a_warning() -> No
 
 
 def test_the_schema_names_every_size_that_is_sold() -> None:
-    told = SCHEMA["$defs"]["width"]["description"]
+    told = SCHEMA["$defs"]["runware"]["properties"]["width"]["description"]
     for size in CAPABILITIES["runware"].offers[ShotKind.TEXT].sizes:
         assert str(size) in told

@@ -51,7 +51,7 @@ def check(
     terms = Terms(capabilities=WAVESPEED, max_shots=max_shots, max_prompt_chars=max_prompt_chars)
     check_form(document, VALIDATOR, terms, findings)
     opened = {name: stub(name) for name in files_named(View(document, findings))}
-    storyboard = build(document, terms, findings, Path("m"), opened=opened, videos={})
+    storyboard = build(document, terms, findings, Path("m"), opened=opened, videos={}).storyboard
     return storyboard, findings.sorted()
 
 
