@@ -45,7 +45,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 class Runware:
     """The dialect; holds the capability row it speaks for and how prompts name images.
 
-    ``prompt_dialect`` None: as the row says. ``new_id`` makes the ids of tasks that nobody pays
+    ``prompts`` None: as the row says. ``new_id`` makes the ids of tasks that nobody pays
     for, each a UUID of version 4.
     """
 
@@ -53,11 +53,11 @@ class Runware:
         self,
         capabilities: Capabilities,
         *,
-        prompt_dialect: PromptDialect | None = None,
+        prompts: PromptDialect | None = None,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         self._capabilities = capabilities
-        self._prompts = prompt_dialect or capabilities.prompt_dialect
+        self._prompts = prompts or capabilities.prompt_dialect
         self._new_id = new_id
 
     @property

@@ -67,7 +67,7 @@ def fault(code: str, **fields: Any) -> dict[str, Any]:
 
 def task_of(request: TakeRequest, prompts: PromptDialect | None = None) -> Mapping[str, Any]:
     """The one task of a submission's body."""
-    wire = Runware(RUNWARE, prompt_dialect=prompts).build_submit(request)
+    wire = Runware(RUNWARE, prompts=prompts).build_submit(request)
     assert (wire.method, wire.path, wire.url, wire.content) == ("POST", "/v1", "", None)
     assert isinstance(wire.json, list)
     (task,) = wire.json
