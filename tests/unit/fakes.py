@@ -154,7 +154,7 @@ class FakeProvider:
             return str(await play(self.submits.pop(0), request))
         return self.make_task(request)
 
-    async def status(self, task_id: str) -> TaskStatus:
+    async def status(self, task_id: str, results: int = 1) -> TaskStatus:
         self.looks.append((task_id, self.clock.now_s))
         await anyio.lowlevel.checkpoint()
         script = self.statuses.get(task_id, [])
