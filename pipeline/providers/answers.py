@@ -10,7 +10,7 @@ import json
 import re
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from pipeline.errors import ConfigurationError, Unavailable
@@ -32,8 +32,9 @@ def read_object(body: bytes) -> dict[str, Any]:
     """
     try:
         value = json.loads(body, parse_float=Decimal)
-    except RecursionError as exc:
-        raise ValueError("nested too deeply") from exc
+    # Decimal refuses exponents that no machine can hold, in a way of its own.
+    except (RecursionError, ArithmeticError) as exc:
+        raise ValueError("nested too deeply, or a number out of all bounds") from exc
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004 - bad data from outside, not a bug
     return value
@@ -60,6 +61,17 @@ def need_usd(value: object, where: str) -> Decimal:
     if amount is None:
         raise Unavailable(f"the provider's {where} could not be read")
     return amount
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether it is text that can be written down: JSON can name half a character."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def redirected(reply: HttpReply) -> ConfigurationError:
@@ -91,6 +103,6 @@ def read_retry_after(reply: HttpReply) -> float | None:
                 parsedate_to_datetime(value) for value in (text, reply.headers.get("date", ""))
             )
             seconds = (then - now).total_seconds()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     return seconds if 0 <= seconds < float("inf") else None

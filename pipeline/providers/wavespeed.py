@@ -14,7 +14,7 @@ from urllib.parse import quote
 from pipeline.capabilities import Capabilities
 from pipeline.errors import SubmissionInDoubt, Unavailable
 from pipeline.model import FileReference
-from pipeline.providers.answers import SAFE_TASK_ID, need_usd, read_object
+from pipeline.providers.answers import SAFE_TASK_ID, is_text, need_usd, read_object
 from pipeline.providers.base import (
     Archive,
     Books,
@@ -91,21 +91,19 @@ class WaveSpeed:
             SubmissionInDoubt: a task may exist: a server fault, or an answer without an id.
             ConfigurationError: the server redirects; following would send the paid POST twice.
         """
-        if 300 <= reply.status < 500:
+        code, task_id, is_readable = _read_new_task(reply)
+        # Words that say no beside something that may be a task's id are no clear no.
+        names_none = task_id in (None, "")
+        if 300 <= reply.status < 500 and names_none:
             raise refusal(reply)
         # The contract answers 200; another kind of yes is still one, and never a no.
         if not 200 <= reply.status < 300:
             raise SubmissionInDoubt(f"the provider answered {describe(reply)}")
-        try:
-            envelope = read_object(reply.body)
-            code = envelope.get("code", 200)
-            data = envelope.get("data")
-            task_id = data.get("id") if isinstance(data, dict) else None
-        except ValueError as exc:
-            raise SubmissionInDoubt("the provider's answer could not be read") from exc
+        if not is_readable:
+            raise SubmissionInDoubt("the provider's answer could not be read")
         if isinstance(task_id, str) and SAFE_TASK_ID.match(task_id):
             return task_id
-        if isinstance(code, int) and 400 <= code < 500:
+        if names_none and isinstance(code, int) and 400 <= code < 500:
             raise refusal(reply, status=code)
         raise SubmissionInDoubt("the provider's answer names no task")
 
@@ -128,9 +126,13 @@ class WaveSpeed:
             KeyRefused, RateLimited, Unavailable: the question failed; the task is untouched.
         """
         data = read_data(reply)
-        word = str(data.get("status", ""))
-        code = str(data.get("code") or "")
-        message = clean(str(data.get("error") or ""))
+        told_status = data.get("status")
+        word = told_status if isinstance(told_status, str) else ""
+        told = data.get("code")
+        code = clean(str(told), limit=40) if told and isinstance(told, str | int) else ""
+        error = data.get("error")
+        error = error.get("message") if isinstance(error, dict) else error
+        message = clean(error) if isinstance(error, str) else ""
         if word == "completed":
             flags = data.get("has_nsfw_contents")
             return TaskStatus(
@@ -166,11 +168,11 @@ class WaveSpeed:
         data = read_data(reply)
         upload = data.get("upload")
         download_url = data.get("download_url")
-        if not isinstance(upload, dict) or not isinstance(download_url, str):
+        if not isinstance(upload, dict) or not is_text(download_url):
             raise Unavailable("the provider's upload ticket could not be read")
         url, headers = upload.get("url"), upload.get("headers") or {}
         is_put = str(upload.get("method", "")).upper() == "PUT"
-        if not is_put or not isinstance(url, str) or not isinstance(headers, dict):
+        if not is_put or not is_text(url) or not isinstance(headers, dict):
             raise Unavailable("the provider's upload ticket asks for something unknown")
         put = HttpRequest(
             method="PUT", url=url, headers={str(k): str(v) for k, v in headers.items()}
@@ -197,11 +199,22 @@ class WaveSpeed:
         return secret
 
 
+def _read_new_task(reply: HttpReply) -> tuple[object, object, bool]:
+    """The envelope's code, whatever stands where the new task's id belongs, and whether the
+    answer could be read at all."""
+    try:
+        envelope = read_object(reply.body)
+    except ValueError:
+        return None, None, False
+    data = envelope.get("data")
+    return envelope.get("code", 200), data.get("id") if isinstance(data, dict) else None, True
+
+
 def _outputs(value: object) -> tuple[str, ...]:
     """Clip URLs: normally a list of text, but null and objects with a ``url`` have been seen."""
     urls = []
     for item in value if isinstance(value, list) else [value]:
         url = item.get("url") if isinstance(item, dict) else item
-        if isinstance(url, str) and url:
+        if url and is_text(url):
             urls.append(url)
     return tuple(urls)

@@ -59,12 +59,13 @@ class WaveSpeedBooks:
             raise Unavailable("the provider's history could not be read")
         found = []
         for item in items:
-            if not isinstance(item, dict) or not SAFE_TASK_ID.match(str(item.get("id", ""))):
+            task_id = item.get("id") if isinstance(item, dict) else None
+            if not isinstance(task_id, str) or not SAFE_TASK_ID.match(task_id):
                 raise Unavailable("the provider's history holds something unknown")
             inputs = item.get("inputs") or item.get("input")
             found.append(
                 HistoryItem(
-                    task_id=item["id"],
+                    task_id=task_id,
                     created_at=_read_time(str(item.get("created_at", ""))),
                     inputs=inputs if isinstance(inputs, dict) else None,
                 )
@@ -153,6 +154,7 @@ def _read_time(text: str) -> datetime:
     whole, fraction, zone = match.groups()
     micros = (fraction or "0")[:6].ljust(6, "0")
     try:
-        return datetime.fromisoformat(f"{whole}.{micros}{'+00:00' if zone == 'Z' else zone}")
-    except ValueError as exc:
+        told = datetime.fromisoformat(f"{whole}.{micros}{'+00:00' if zone == 'Z' else zone}")
+        return told.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
         raise Unavailable("the provider's history holds a time that does not exist") from exc
