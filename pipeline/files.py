@@ -34,6 +34,22 @@ def write_whole(path: Path, text: str) -> None:
         ) from exc
 
 
+def set_aside(path: Path, aside: Path) -> bool:
+    """Give a file another name in its folder; False where there is none.
+
+    Raises:
+        StorageError: it cannot be renamed.
+    """
+    try:
+        path.replace(aside)
+        sync_folder(path.parent)
+    except FileNotFoundError:
+        return False
+    except OSError as exc:
+        raise StorageError(f"cannot rename {path}: {exc.strerror or exc}") from exc
+    return True
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
