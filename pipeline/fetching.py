@@ -25,7 +25,7 @@ from pipeline.errors import (
     UnknownTask,
     UrlExpired,
 )
-from pipeline.files import sync_folder
+from pipeline.files import make_folder, sync_folder
 from pipeline.ledger import Attempt, AttemptState, EventKind
 from pipeline.model import ClipFacts
 from pipeline.production import Halt, Production, Services
@@ -323,7 +323,7 @@ class Fetcher:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as exc:
         raise StorageError(f"cannot make {folder}: {exc.strerror or exc}") from exc
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.errors import CannotWrite, ConfigurationError
+from pipeline.files import make_folder, sync_folder
 from pipeline.journal import JOURNAL_NAME, LOCK_NAME, Journal, locked, read_events
 from pipeline.ledger import EventKind
 from pipeline.settings import Settings
@@ -59,14 +60,18 @@ def _move_animatic(folder: Path) -> Path:
         target = folder / f"{ANIMATIC_FOLDER}-{number}"
         number += 1
     try:
-        target.mkdir(exist_ok=True)
+        make_folder(target)
         entries = [
             entry
             for entry in folder.iterdir()
             if not entry.name.startswith(ANIMATIC_FOLDER) and entry.name != LOCK_NAME
         ]
         for entry in sorted(entries, key=lambda entry: entry.name == JOURNAL_NAME):
+            if entry.name == JOURNAL_NAME:
+                sync_folder(target)
             entry.rename(target / entry.name)
+        sync_folder(target)
+        sync_folder(folder)
     except OSError as exc:
         raise CannotWrite(f"cannot move the animatic in {folder}: {exc.strerror or exc}") from exc
     return target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
@@ -672,6 +673,28 @@ async def test_a_renamed_shot_takes_its_clip_along_without_a_request(world: Worl
     names = sorted(path.name for path in (world.folder / "aurora" / "clips").iterdir())
     assert names == ["new_tk01.mp4"]
     assert world.states(after) == {"new_tk01": AttemptState.VERIFIED}
+
+
+@pytest.mark.anyio
+async def test_new_name_of_a_renamed_shots_clip_is_safe_before_the_old_one_goes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after, content = renamed_board(world, AttemptState.VERIFIED)
+    old = world.clip(before, "old_tk01.mp4")
+    old.write_bytes(content)
+    new = world.clip(after, "new_tk01.mp4")
+    both_when_synced: list[bool] = []
+    really = os.fsync
+
+    def look(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == new.parent:
+            both_when_synced.append(old.exists() and new.exists())
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    (outcome,) = await world.run(after)
+    assert outcome.exit_code is ExitCode.DONE
+    assert both_when_synced == [True]
 
 
 @pytest.mark.anyio
