@@ -25,7 +25,7 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
 _API = [(method, re.compile(f"/api/v3{path}"), endpoint) for method, path, endpoint in _ROUTES]
 _FILES = [
     ("PUT", re.compile(r"/uploads/[^/]+/[^/]+"), Endpoint.UPLOAD_PUT),
-    ("GET", re.compile(r"/outputs/(?P<id>[^/]+)/clip\.mp4"), Endpoint.DOWNLOAD),
+    ("GET", re.compile(r"/outputs/(?P<id>[^/]+)/[^/]+"), Endpoint.DOWNLOAD),
 ]
 
 

@@ -46,7 +46,7 @@ class Meddler:
         task = self._store.task(task_id, now_ns=now_ns)
         if task is None:
             return None
-        return TaskFacts(prompt=str(task.inputs["prompt"]), created_ns=task.created_ns)
+        return TaskFacts(prompt=task.prompt, created_ns=task.created_ns)
 
     def fail(self, task_id: str, *, code: int, error: str, now_ns: int) -> bool:
         """Let a task fail now; refunded where the code is one of those. False: it was over."""

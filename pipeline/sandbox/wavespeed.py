@@ -35,7 +35,15 @@ from pipeline.sandbox.catalogue import catalogue_entry
 from pipeline.sandbox.files import Files, media_kind, ticket_headers, upload_path
 from pipeline.sandbox.multipart import read_file_part
 from pipeline.sandbox.options import SandboxOptions
-from pipeline.sandbox.orders import MODELS, Model, Order, quoted_duration_s, read_order
+from pipeline.sandbox.orders import (
+    MODELS,
+    Model,
+    Order,
+    build_purchase,
+    quoted_duration_s,
+    read_order,
+)
+from pipeline.sandbox.outputs import output_names
 from pipeline.sandbox.renders import RenderQueue
 from pipeline.sandbox.store import Store, Task
 
@@ -112,9 +120,8 @@ class WaveSpeedApi:
 
     def _accept(self, request: Request, order: Order) -> Task:
         images = [self._files.image(url) for url in order.images]
-        task = self._account.accept(
-            order, images, access_key_id=_access_key_id(request), now_ns=self._options.clock()
-        )
+        purchase = build_purchase(order, images, access_key_id=_access_key_id(request))
+        task = self._account.accept(purchase, now_ns=self._options.clock())
         if task.needs_clip:
             self._renders.want(task)
         return task
@@ -155,7 +162,8 @@ class WaveSpeedApi:
         ends_ns = task.ends_ns if done and task.ends_ns is not None else None
         starts_ns = task.created_ns if task.starts_ns is None else task.starts_ns
         host = request.url.netloc
-        outputs = [self._files.url(request, f"/outputs/{task.id}/clip.mp4")] if done else []
+        names = output_names(task) if done else ()
+        outputs = [self._files.url(request, f"/outputs/{task.id}/{name}") for name in names]
         data: dict[str, object] = {
             "id": task.id,
             "model": task.model,
