@@ -111,7 +111,7 @@ class Downloader:
                     url = _join(url, found)
         except TimeoutError as exc:
             raise Unavailable(f"the download took longer than {_TOTAL_TIMEOUT_S:g} s") from exc
-        except httpx.InvalidURL as exc:
+        except (httpx.InvalidURL, UnicodeError) as exc:
             raise UrlRefused("the clip's address is not a URL") from exc
         except (httpx.HTTPError, OSError) as exc:
             raise Unavailable(f"the download broke off ({type(exc).__name__})") from exc

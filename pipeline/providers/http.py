@@ -131,8 +131,9 @@ class HttpProvider:
             raise self._unreachable(exc) from exc
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as exc:
             unsendable = _unsendable(exc)
-        # A TLS fault in mid-answer reaches us as a plain ssl.SSLError, which is an OSError.
-        except (httpx.HTTPError, OSError) as exc:
+        # A TLS fault in mid-answer reaches us as a plain ssl.SSLError, which is an OSError; a
+        # redirect to what is no address as an error of httpx outside of its own tree.
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
             raise SubmissionInDoubt(
                 f"the connection broke before the answer ({type(exc).__name__})"
             ) from exc
@@ -223,7 +224,8 @@ class HttpProvider:
                 return await self._send(self._calls, request, read_timeout_s=_CALL_TIMEOUT_S)
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as exc:
             unsendable = _unsendable(exc)
-        except (httpx.HTTPError, OSError) as exc:  # a TimeoutError is an OSError
+        # A TimeoutError is an OSError; a redirect to what is no address gives the other two.
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
             raise self._unreachable(exc) from exc
         # Not in the block above: the exception there may hold the key, and would come along.
         raise unsendable
@@ -262,7 +264,7 @@ class HttpProvider:
     def _compare_clocks(self, date: str) -> None:
         try:
             ahead = parsedate_to_datetime(date) - self._utc()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return
         if abs(ahead) < _CENTURY:
             self._server_ahead_s = ahead.total_seconds()

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote, urlsplit
 
 from pipeline.capabilities import Capabilities
@@ -48,6 +48,8 @@ _FAILED_WORDS = frozenset({"failed", "cancelled", "timeout", "deleted"})
 # Result codes whose cure is credit, not another prompt.
 _NO_CREDIT = "1407"
 _HISTORY_PAGE_SIZE = 100
+# No price, credit or charge of an account is anywhere near this.
+_NO_AMOUNT_USD = 10**9
 # An id becomes part of a URL path, so it may hold nothing that could lead elsewhere.
 _SAFE_TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 _CODE_WORDS = {
@@ -94,21 +96,19 @@ class WaveSpeed:
             SubmissionInDoubt: a task may exist: a server fault, or an answer without an id.
             ConfigurationError: the server redirects; following would send the paid POST twice.
         """
-        if 300 <= reply.status < 500:
+        code, task_id, is_readable = _read_new_task(reply)
+        # Words that say no beside something that may be a task's id are no clear no.
+        names_none = task_id in (None, "")
+        if 300 <= reply.status < 500 and names_none:
             raise _refusal(reply)
         # The contract answers 200; another kind of yes is still one, and never a no.
         if not 200 <= reply.status < 300:
             raise SubmissionInDoubt(f"the provider answered {_describe(reply)}")
-        try:
-            envelope = _envelope(reply)
-            code = envelope.get("code", 200)
-            data = envelope.get("data")
-            task_id = data.get("id") if isinstance(data, dict) else None
-        except ValueError as exc:
-            raise SubmissionInDoubt("the provider's answer could not be read") from exc
+        if not is_readable:
+            raise SubmissionInDoubt("the provider's answer could not be read")
         if isinstance(task_id, str) and _SAFE_TASK_ID.match(task_id):
             return task_id
-        if isinstance(code, int) and 400 <= code < 500:
+        if names_none and isinstance(code, int) and 400 <= code < 500:
             raise _refusal(reply, status=code)
         raise SubmissionInDoubt("the provider's answer names no task")
 
@@ -126,9 +126,13 @@ class WaveSpeed:
             KeyRefused, RateLimited, Unavailable: the question failed; the task is untouched.
         """
         data = _data(reply)
-        word = str(data.get("status", ""))
-        code = str(data.get("code") or "")
-        message = clean(str(data.get("error") or ""))
+        told_status = data.get("status")
+        word = told_status if isinstance(told_status, str) else ""
+        told = data.get("code")
+        code = clean(str(told), limit=40) if told and isinstance(told, str | int) else ""
+        error = data.get("error")
+        error = error.get("message") if isinstance(error, dict) else error
+        message = clean(error) if isinstance(error, str) else ""
         if word == "completed":
             flags = data.get("has_nsfw_contents")
             return TaskStatus(
@@ -159,11 +163,11 @@ class WaveSpeed:
         data = _data(reply)
         upload = data.get("upload")
         download_url = data.get("download_url")
-        if not isinstance(upload, dict) or not isinstance(download_url, str):
+        if not isinstance(upload, dict) or not _is_text(download_url):
             raise Unavailable("the provider's upload ticket could not be read")
         url, headers = upload.get("url"), upload.get("headers") or {}
         is_put = str(upload.get("method", "")).upper() == "PUT"
-        if not is_put or not isinstance(url, str) or not isinstance(headers, dict):
+        if not is_put or not _is_text(url) or not isinstance(headers, dict):
             raise Unavailable("the provider's upload ticket asks for something unknown")
         put = HttpRequest(
             method="PUT", url=url, headers={str(k): str(v) for k, v in headers.items()}
@@ -191,12 +195,13 @@ class WaveSpeed:
             raise Unavailable("the provider's history could not be read")
         found = []
         for item in items:
-            if not isinstance(item, dict) or not _SAFE_TASK_ID.match(str(item.get("id", ""))):
+            task_id = item.get("id") if isinstance(item, dict) else None
+            if not isinstance(task_id, str) or not _SAFE_TASK_ID.match(task_id):
                 raise Unavailable("the provider's history holds something unknown")
             inputs = item.get("inputs") or item.get("input")
             found.append(
                 HistoryItem(
-                    task_id=item["id"],
+                    task_id=task_id,
                     created_at=_read_time(str(item.get("created_at", ""))),
                     inputs=inputs if isinstance(inputs, dict) else None,
                 )
@@ -288,8 +293,10 @@ def _amount(value: object, where: str) -> Decimal:
     Raises:
         Unavailable: it is no amount of money.
     """
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise Unavailable(f"the provider's {where} could not be read")
+    if not 0 <= value < _NO_AMOUNT_USD:
+        raise Unavailable(f"the provider's {where} is no amount of money")
     return Decimal(value)
 
 
@@ -301,11 +308,23 @@ def _envelope(reply: HttpReply) -> dict[str, Any]:
     """
     try:
         value = json.loads(reply.body, parse_float=Decimal)
-    except RecursionError as exc:
-        raise ValueError("nested too deeply") from exc
+    # Decimal refuses exponents that no machine can hold, in a way of its own.
+    except (RecursionError, ArithmeticError) as exc:
+        raise ValueError("nested too deeply, or a number out of all bounds") from exc
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004 - bad data from outside, not a bug
     return value
+
+
+def _read_new_task(reply: HttpReply) -> tuple[object, object, bool]:
+    """The envelope's code, whatever stands where the new task's id belongs, and whether the
+    answer could be read at all."""
+    try:
+        envelope = _envelope(reply)
+    except ValueError:
+        return None, None, False
+    data = envelope.get("data")
+    return envelope.get("code", 200), data.get("id") if isinstance(data, dict) else None, True
 
 
 def _data(reply: HttpReply) -> dict[str, Any]:
@@ -370,7 +389,7 @@ def read_retry_after(reply: HttpReply) -> float | None:
                 parsedate_to_datetime(value) for value in (text, reply.headers.get("date", ""))
             )
             seconds = (then - now).total_seconds()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     return seconds if 0 <= seconds < float("inf") else None
 
@@ -398,9 +417,20 @@ def _outputs(value: object) -> tuple[str, ...]:
     urls = []
     for item in value if isinstance(value, list) else [value]:
         url = item.get("url") if isinstance(item, dict) else item
-        if isinstance(url, str) and url:
+        if url and _is_text(url):
             urls.append(url)
     return tuple(urls)
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Whether it is text that can be written down: JSON can name half a character."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_time(text: str) -> datetime:
@@ -415,6 +445,7 @@ def _read_time(text: str) -> datetime:
     whole, fraction, zone = match.groups()
     micros = (fraction or "0")[:6].ljust(6, "0")
     try:
-        return datetime.fromisoformat(f"{whole}.{micros}{'+00:00' if zone == 'Z' else zone}")
-    except ValueError as exc:
+        told = datetime.fromisoformat(f"{whole}.{micros}{'+00:00' if zone == 'Z' else zone}")
+        return told.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
         raise Unavailable("the provider's history holds a time that does not exist") from exc

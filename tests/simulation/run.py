@@ -100,9 +100,12 @@ class Parts:
     """What a deliberately broken program replaces; by default nothing is."""
 
     provider: type[Retrying] = Retrying
+    dialect: type[WaveSpeed] = WaveSpeed
     production: type[Production] = Production
     journal_folder: Callable[[Path, int], Path] = lambda folder, _: folder
     account_file: Callable[[Path, int], Path] = lambda folder, _: folder / "account.sqlite3"
+    # Not a part of the program: the way to the world, where answers may be tampered with.
+    door: Callable[[World, Life], Door] = Door
 
 
 SOUND = Parts()
@@ -144,14 +147,14 @@ async def _services(stage: Stage, life: Life) -> AsyncIterator[Services]:
     capabilities = CAPABILITIES[PROVIDER]
     limits = allowance(account_level(settings, capabilities), settings.rate_window_s)
     rng = random.Random(f"runner {scenario.seed} {life.number}")
-    door = Door(stage.world, life)
+    door = parts.door(stage.world, life)
 
     async def sleep(seconds: float) -> None:
         life.tick("sleep")
         await anyio.sleep(seconds)
 
     http = HttpProvider(
-        WaveSpeed(capabilities),
+        parts.dialect(capabilities),
         base_url=API,
         key=KEY,
         submit_timeout_s=settings.submit_timeout_s,
