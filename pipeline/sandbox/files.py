@@ -26,12 +26,14 @@ from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.outputs import files_end_ns, is_due, media_type, output_names
 from pipeline.sandbox.purchases import StoredFile
 from pipeline.sandbox.renders import RenderQueue
-from pipeline.sandbox.store import Store, Task, Upload, ViolationKind
+from pipeline.sandbox.store import RETENTION_NS, Store, Task, Upload, ViolationKind
 
 # The guard of the official clients' ticket flow.
 MAX_UPLOAD_BYTES = 200 * 1024 * 1024
 _BY_NUMBER = "127.0.0.1"
 _LOOPBACK = frozenset({_BY_NUMBER, "localhost"})
+# Since the last use. Source: https://runware.ai/docs/platform/image-upload
+_UUID_LIFE_NS = 30 * 86_400 * NS_PER_S
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 # First bytes of what counts as an image.
@@ -175,8 +177,17 @@ class Files:
         pieces = _pieces(url)
         if len(pieces) != 4 or pieces[1] != "uploads":
             return None
-        upload = self._store.upload(pieces[2], now_ns=self._options.clock())
-        return None if upload is None else stored_file(upload)
+        return self.stored(pieces[2])
+
+    def stored(self, upload_id: str) -> StoredFile | None:
+        """The content of an upload by its id, which counts as use; None where there is none."""
+        now_ns = self._options.clock()
+        upload = self._store.upload(upload_id, now_ns=now_ns, life_ns=_life_ns(upload_id))
+        if upload is None:
+            return None
+        if _is_uuid(upload_id):
+            self._store.renew_upload(upload_id, now_ns=now_ns)
+        return stored_file(upload)
 
     def _made(self, url: str) -> StoredFile | None:
         pieces = _pieces(url)
@@ -230,7 +241,10 @@ class Files:
         return FileResponse(clip, media_type=media_type(name), headers={"ETag": f'"{etag}"'})
 
     def _find(self, request: Request) -> Upload:
-        upload = self._store.upload(request.path_params["id"], now_ns=self._options.clock())
+        upload_id = request.path_params["id"]
+        upload = self._store.upload(
+            upload_id, now_ns=self._options.clock(), life_ns=_life_ns(upload_id)
+        )
         if upload is None or upload.filename != request.path_params["filename"]:
             raise Refusal(404, "no such object")
         return upload
@@ -302,6 +316,15 @@ def is_image(stored: StoredFile) -> bool:
 def is_video(stored: StoredFile) -> bool:
     """Whether the first bytes were those of a video."""
     return Path(stored.file).suffix in _VIDEO_SUFFIXES
+
+
+def _is_uuid(upload_id: str) -> bool:
+    """Whether an upload came the way that knows UUIDs, not addresses."""
+    return "-" in upload_id
+
+
+def _life_ns(upload_id: str) -> int:
+    return _UUID_LIFE_NS if _is_uuid(upload_id) else RETENTION_NS
 
 
 def _suffix(head: bytes) -> str:

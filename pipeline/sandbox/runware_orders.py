@@ -31,27 +31,12 @@ SIZES_PX = (
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _KEYS = frozenset(
-    [
-        "taskType",
-        "taskUUID",
-        "model",
-        "positivePrompt",
-        "width",
-        "height",
-        "resolution",
-        "duration",
-        "inputs",
-        "outputType",
-        "outputFormat",
-        "outputQuality",
-        "deliveryMethod",
-        "numberResults",
-        "includeCost",
-        "ttl",
-        "webhookURL",
-        "uploadEndpoint",
-        "safety",
-    ]
+    {
+        *("taskType", "taskUUID", "model", "positivePrompt", "inputs"),
+        *("width", "height", "resolution", "duration", "numberResults", "safety"),
+        *("outputType", "outputFormat", "outputQuality", "includeCost", "ttl"),
+        *("deliveryMethod", "webhookURL", "uploadEndpoint"),
+    }
 )
 _INPUT_KEYS = frozenset({"referenceImages", "frameImages", "video", "referenceVideos"})
 # Where the answer goes is no part of what is asked for.

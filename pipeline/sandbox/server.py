@@ -28,6 +28,9 @@ from pipeline.sandbox.files import Files
 from pipeline.sandbox.meddling import Meddler
 from pipeline.sandbox.options import SANDBOX_KEY, SandboxOptions
 from pipeline.sandbox.renders import RenderQueue
+from pipeline.sandbox.runware import RunwareApi
+from pipeline.sandbox.runware_notices import Notices
+from pipeline.sandbox.runware_results import Results
 from pipeline.sandbox.store import Store
 from pipeline.sandbox.wavespeed import WaveSpeedApi
 from pipeline.sandbox.wire import WireProtocol
@@ -157,11 +160,23 @@ class SandboxServer:
             api = WaveSpeedApi(
                 store=store, account=account, files=files, renders=renders, options=options
             )
+            results = Results(files=files, options=options)
+            notices = Notices(store=store, renders=renders, results=results, options=options)
+            runware = RunwareApi(
+                store=store,
+                account=account,
+                files=files,
+                renders=renders,
+                options=options,
+                notices=notices,
+                results=results,
+            )
+            both = _by_dialect(api.app(), runware.app())
             layer = self._fault_layer(store, account)
             config = uvicorn.Config(
                 _by_port(
                     {port: files.app() if layer is None else layer.around_files(files.app())},
-                    otherwise=api.app() if layer is None else layer.around_api(api.app()),
+                    otherwise=both if layer is None else layer.around_api(both),
                 ),
                 lifespan="off",
                 ws="none",
@@ -174,6 +189,7 @@ class SandboxServer:
             )
             for task in account.waiting_for_clips(now_ns=options.clock()):
                 renders.want(task)
+                notices.watch(task, lambda path: f"{self.files_url}{path}")
             self._store, self._renders = store, renders
             self._server = _Server(config, on_ready)
             self._server.should_exit = self._stopping
@@ -184,6 +200,7 @@ class SandboxServer:
             finally:
                 if layer is not None:
                     layer.close()
+                notices.stop()
                 renders.stop()
                 self._last_record = build_record(store, options, now_ns=options.clock())
         finally:
@@ -323,6 +340,16 @@ def _by_port(apps: dict[int, ASGIApp], *, otherwise: ASGIApp) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await apps.get(scope["server"][1], otherwise)(scope, receive, send)
+
+    return app
+
+
+def _by_dialect(wavespeed: ASGIApp, runware: ASGIApp) -> ASGIApp:
+    """Both dialects behind one port: their paths do not meet."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        is_runware = f"{scope['path']}/".startswith("/v1/")
+        await (runware if is_runware else wavespeed)(scope, receive, send)
 
     return app
 
