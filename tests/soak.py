@@ -26,6 +26,7 @@ DOCS = ROOT / "docs"
 # How much of each proof is the full one; others are run as they come.
 _FULL = {
     "kill": {"--points": 1000, "--repeated": 200, "--incidents": 50},
+    "power": {"--prefixes": 200, "--twice": 40},
     "simulation": {"--seeds": 10_000},
 }
 _LAST_LINES = 30
