@@ -82,7 +82,8 @@ class Wreck:
 class Bench:
     """One worker's place, and the run that was recorded in it.
 
-    XX
+    ``film_sha256``, ``edl``: of an undisturbed run. ``clips``: hashes of all clips there can be.
+    ``recordings``: how many runs cut once were recorded to be cut again.
     """
 
     stage: Stage
