@@ -40,7 +40,6 @@ class Quirk(StrEnum):
     ``NO_EARLY_UUID`` results that are not ready carry no ``videoUUID`` yet.
     ``LATE_INPUT_CHECK`` input media that cannot be read fail the task instead of the submission.
     ``WRAPPED_WEBHOOKS`` a notice is ``{"data": [item]}`` instead of the bare item.
-    ``PUSHED_RESULTS`` a socket is sent the results of its tasks unasked.
     """
 
     REUSE_AFTER_END = "reuse-after-end"
@@ -50,7 +49,6 @@ class Quirk(StrEnum):
     NO_EARLY_UUID = "no-early-uuid"
     LATE_INPUT_CHECK = "late-input-check"
     WRAPPED_WEBHOOKS = "wrapped-webhooks"
-    PUSHED_RESULTS = "pushed-results"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,9 +31,10 @@ from pipeline.sandbox.renders import RenderQueue
 from pipeline.sandbox.runware import RunwareApi
 from pipeline.sandbox.runware_notices import Notices
 from pipeline.sandbox.runware_results import Results
+from pipeline.sandbox.runware_socket import with_sockets
 from pipeline.sandbox.store import Store
 from pipeline.sandbox.wavespeed import WaveSpeedApi
-from pipeline.sandbox.wire import WireProtocol
+from pipeline.sandbox.wire import SocketProtocol, WireProtocol
 
 __all__ = ["SandboxOptions", "SandboxServer", "running_sandbox"]
 
@@ -44,6 +45,8 @@ _STOP_LIMIT_S = 10.0
 _TICK_S = 0.1
 _LAST_WORDS_S = 1.0
 _STEP_S = 0.002
+# A frame holds up to seven pictures of 8 MB in base64.
+_MAX_FRAME_BYTES = 96 * 2**20
 
 
 class SandboxServer:
@@ -174,12 +177,18 @@ class SandboxServer:
             both = _by_dialect(api.app(), runware.app())
             layer = self._fault_layer(store, account)
             config = uvicorn.Config(
-                _by_port(
-                    {port: files.app() if layer is None else layer.around_files(files.app())},
-                    otherwise=both if layer is None else layer.around_api(both),
+                with_sockets(
+                    _by_port(
+                        {port: files.app() if layer is None else layer.around_files(files.app())},
+                        otherwise=both if layer is None else layer.around_api(both),
+                    ),
+                    port=self._api_socket.getsockname()[1],
+                    idle_s=options.socket_idle_s,
                 ),
                 lifespan="off",
-                ws="none",
+                ws=SocketProtocol,
+                ws_max_size=_MAX_FRAME_BYTES,
+                ws_ping_interval=None,
                 http="h11" if layer is None else WireProtocol,
                 date_header=layer is None,
                 access_log=False,
@@ -223,6 +232,7 @@ class SandboxServer:
             clock=options.clock,
             places={"api": self.base_url, "cdn": self.files_url},
             shut_door=shut_door,
+            quirks=options.quirks,
         )
 
     def _wake(self) -> None:
