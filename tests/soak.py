@@ -26,8 +26,10 @@ DOCS = ROOT / "docs"
 # How much of each proof is the full one; others are run as they come.
 _FULL = {
     "kill": {"--points": 1000, "--repeated": 200, "--incidents": 50},
+    "money": {"--runs": 200},
     "power": {"--prefixes": 200, "--twice": 40},
     "simulation": {"--seeds": 10_000},
+    "verify": {"--clips": 500},
 }
 _LAST_LINES = 30
 
