@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -198,10 +199,16 @@ def restart_storm(at: Setting) -> Incident:
         return Incident(faults=tuple(map(str, faults)))
 
 
+_BUILDING = threading.Lock()
+
+
 def two_at_once(at: Setting) -> Incident:
     """Two storyboards of one account in two processes; one of them is killed and comes again."""
     other = Stage(folder=at.stage.folder, shots=at.stage.shots, name="other")
-    other.build()
+    # Played several times at once, all with the same clips.
+    with _BUILDING:
+        if not other.manifest.exists():
+            other.build()
     with scene(at.stage, _NARROW, at.folder) as played:
         words = command([other.manifest], at.folder / "out", max_cost=other.price_usd)
         first = played.start()
