@@ -33,6 +33,9 @@ _CONNECT_TIMEOUT_S = 10.0
 _TOTAL_TIMEOUT_S = 600.0
 _MAX_AT_ONCE = 20
 _GONE = frozenset({403, 404, 410})
+# IPv6 addresses that end in an IPv4 one, which a gateway or the system itself may go to: the
+# translated (RFC 6052) and the long gone "compatible" ones; is_global calls both global.
+_CARRY_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -195,7 +198,7 @@ class Downloader:
         if parts.scheme != "https" or not host or port not in {None, 443}:
             raise UrlRefused(f"the clip's address is not plain https: {shown(parts.scheme)}")
         for address in await _resolve(host):
-            if not address.is_global:
+            if not _is_public(address):
                 raise UrlRefused(f"the clip's host {shown(host)} is not on the public internet")
 
 
@@ -237,6 +240,18 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether it is one machine on the public internet, whatever it is wrapped into."""
+    if not address.is_global or address.is_multicast:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return True
+    inner = [address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _CARRY_IPV4):
+        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    return all(_is_public(each) for each in inner if each is not None)
 
 
 async def _resolve(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

@@ -23,6 +23,7 @@ import httpx
 from pipeline import __version__
 from pipeline.capabilities import Capabilities
 from pipeline.errors import ConfigurationError, Rejected, SubmissionInDoubt, Unavailable
+from pipeline.masking import build_mask
 from pipeline.model import FileReference
 from pipeline.providers.base import (
     BillingRow,
@@ -43,7 +44,6 @@ _UPLOAD_LIMIT_S = 600.0
 # No answer that we read is anywhere near this; a larger one is not an answer.
 _MAX_ANSWER_BYTES = 8_000_000
 _MAX_HISTORY_PAGES = 200
-_SHORTEST_SECRET = 12
 # A server's clock that is further off than this is no clock.
 _CENTURY = timedelta(days=36_500)
 # The pool that httpx handles well; more connections make it slower, not faster.
@@ -69,8 +69,7 @@ class HttpProvider:
         self._utc = utc
         self._server_ahead_s: float | None = None
         self._authorization = {"Authorization": f"Bearer {key}"}
-        # A short one is the sandbox's: no secret, and part of many an honest word.
-        self._secret = key if len(key) >= _SHORTEST_SECRET else ""
+        self._without_key = build_mask(key)
         labels = {"User-Agent": f"storyboard/{__version__}", "Accept-Encoding": "identity"}
         timeout = httpx.Timeout(_CALL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
 
@@ -268,10 +267,6 @@ class HttpProvider:
             return
         if abs(ahead) < _CENTURY:
             self._server_ahead_s = ahead.total_seconds()
-
-    def _without_key(self, text: str) -> str:
-        """Words of the server that may be shown: some servers repeat the key they refuse."""
-        return text.replace(self._secret, "***") if self._secret else text
 
     def _unreachable(self, exc: Exception) -> Unavailable:
         host = urlsplit(self._base_url).netloc

@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
     (
         "words",
         "what everybody speaks in; depends on nothing",
-        frozenset({"pipeline", "errors", "text", "schemas"}),
+        frozenset({"pipeline", "errors", "masking", "text", "schemas"}),
     ),
     (
         "core",
