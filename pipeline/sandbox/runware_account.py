@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from pipeline.sandbox.answers import NS_PER_S, is_integer, read_time
-from pipeline.sandbox.bill import usd
+from pipeline.sandbox.bill import REFUNDED_CODES, usd
 from pipeline.sandbox.runware_errors import FAILURE_NAMES, TaskError, invalid, missing
 from pipeline.sandbox.runware_orders import MODEL
 from pipeline.sandbox.runware_results import seconds_taken
@@ -53,7 +53,12 @@ def manage(store: Store, body: Body, *, balance_micro_usd: int, now_ns: int) -> 
         now_ns=now_ns,
         tail="ORDER BY seq",
     )
-    return build(tasks)
+    return {
+        "operation": operation,
+        "startDate": body["startDate"],
+        "endDate": body["endDate"],
+        "usage": {"results": build(tasks)},
+    }
 
 
 def search_models(body: Body) -> dict[str, object]:
@@ -89,36 +94,36 @@ def _details(store: Store, *, balance_micro_usd: int, now_ns: int) -> dict[str, 
     }
 
 
-def _activity(tasks: list[Task]) -> dict[str, object]:
+def _activity(tasks: list[Task]) -> list[dict[str, object]]:
     days: dict[str, list[Task]] = {}
     for task in tasks:
         day = datetime.fromtimestamp(task.created_ns // NS_PER_S, UTC).date().isoformat()
         days.setdefault(day, []).append(task)
-    rows = [
+    return [
         {"date": day, "model": MODEL, "requests": len(group), "credits": _dollars(group)}
         for day, group in days.items()
     ]
-    return {"operation": "getUsageActivity", "results": rows}
 
 
-def _performance(tasks: list[Task]) -> dict[str, object]:
+def _performance(tasks: list[Task]) -> list[dict[str, object]]:
     taken = [seconds_taken(task) for task in tasks if task.status == "completed"]
-    mean = sum(taken) / len(taken) if taken else 0.0
-    row = {"model": MODEL, "requests": len(taken), "averageTime": mean}
-    return {"operation": "getUsagePerformance", "results": [row] if taken else []}
+    if not taken:
+        return []
+    return [
+        {"model": MODEL, "requests": len(taken), "averageTime": sum(taken) / len(taken)},
+    ]
 
 
-def _errors(tasks: list[Task]) -> dict[str, object]:
+def _errors(tasks: list[Task]) -> list[dict[str, object]]:
     codes = Counter(
         task.error_name or FAILURE_NAMES.get(task.error_code, "taskFailed")
         for task in tasks
         if task.status == "failed"
     )
-    rows = [{"model": MODEL, "code": code, "requests": n} for code, n in codes.items()]
-    return {"operation": "getUsageErrors", "results": rows}
+    return [{"model": MODEL, "code": code, "requests": n} for code, n in codes.items()]
 
 
-_OPERATIONS: Mapping[str, Callable[[list[Task]], dict[str, object]] | None] = {
+_OPERATIONS: Mapping[str, Callable[[list[Task]], list[dict[str, object]]] | None] = {
     "getDetails": None,
     "getUsageActivity": _activity,
     "getUsagePerformance": _performance,
@@ -127,7 +132,8 @@ _OPERATIONS: Mapping[str, Callable[[list[Task]], dict[str, object]] | None] = {
 
 
 def _dollars(tasks: list[Task]) -> float:
-    return float(sum((usd(task.price_micro_usd) for task in tasks), Decimal(0)))
+    kept = (task for task in tasks if not (task.is_final and task.error_code in REFUNDED_CODES))
+    return float(sum((usd(task.price_micro_usd) for task in kept), Decimal(0)))
 
 
 def _read_day(body: Body, name: str) -> int:

@@ -373,7 +373,7 @@ def test_usage_is_told_by_day() -> None:
             startDate="2026-04-30",
             endDate="2026-04-01",
         )
-    (row,) = answer["results"]
+    (row,) = answer["usage"]["results"]
     assert (row["date"], row["requests"], row["credits"]) == ("2026-04-10", 1, 0.302)
     assert client.error(backward)["code"] == "invalidDateRange"
 
