@@ -41,6 +41,7 @@ from pipeline.quoting import check_quotes
 from pipeline.runner import Runner, heed_journals
 from pipeline.settings import Access, Settings, account_level
 from pipeline.summary import Outcome
+from pipeline.uptime import machine_uptime
 
 
 def settings_for(settings: Settings, provider: str) -> Settings:
@@ -90,7 +91,7 @@ async def run_session(
     if access.warning:
         reporter.note("warning", access.warning)
     async with AsyncExitStack() as stack:
-        account = stack.enter_context(AccountStore(account_file))
+        account = stack.enter_context(AccountStore(account_file, uptime=machine_uptime()))
         http = await stack.enter_async_context(
             HttpProvider(
                 WaveSpeed(capabilities),

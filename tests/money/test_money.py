@@ -10,7 +10,7 @@ from money.broken import BROKEN
 from money.run import Cap, make_case, play
 from money.soak import Row, figures, run_seed
 
-SEEDS = 18
+SEEDS = 9
 SHOTS = 6
 # The first seed that finds each out; the soak looks for it by itself.
 CAUGHT_AT = {
@@ -24,9 +24,9 @@ CAUGHT_AT = {
 }
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, 6))
+@pytest.mark.parametrize("first", range(0, SEEDS, 3))
 def test_no_cap_is_passed_and_every_sum_agrees(first: int) -> None:
-    for seed in range(first, first + 6):
+    for seed in range(first, first + 3):
         assert not run_seed((seed, SHOTS)).breaches, f"--replay {seed} --shots {SHOTS}"
 
 

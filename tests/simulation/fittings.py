@@ -37,6 +37,7 @@ from pipeline.model import (
 )
 from pipeline.pricing import RATE_CARDS, price_take
 from pipeline.settings import Settings, read_settings
+from pipeline.uptime import Uptime
 
 PROVIDER = "wavespeed"
 
@@ -59,7 +60,7 @@ class MortalAccount(AccountStore):
     """The real account file, whose process may die before and after each change."""
 
     def __init__(self, path: Path, life: Life, now: Callable[[], float]) -> None:
-        super().__init__(path, now=now)
+        super().__init__(path, now=now, uptime=Uptime(boot="one", elapsed=trio.current_time))
         self._life = life
 
     def try_start(self, *args: Any) -> float:

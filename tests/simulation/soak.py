@@ -21,6 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from simulation.broken import BROKEN
+from simulation.clocks import faults_of_jumps
 from simulation.figures import (
     DOUBT_FAULTS,
     ambiguous,
@@ -219,7 +220,9 @@ def _broken_job(name: str) -> int | None:
 def _figures(_: argparse.Namespace) -> dict[str, Any]:
     """What a run is like where nothing goes wrong, or one thing."""
     dark = blackout()
+    jumps, wrong_after_jumps = faults_of_jumps()
     return {
+        "clock_jumps_of_a_day": {"played": jumps, "wrong": len(wrong_after_jumps)},
         "rate_120_shots_at_60_a_minute": asdict(measure_rate()),
         "rate_300_shots_at_60_a_minute": asdict(measure_rate(shots=300)),
         "rate_20_shots_at_2_a_minute": asdict(measure_rate(shots=20, starts=2)),
@@ -228,7 +231,7 @@ def _figures(_: argparse.Namespace) -> dict[str, Any]:
             "tasks": len(dark.world.ours),
             "exit": int(dark.ended[0].code or 0),
         },
-        "failures": len(dark.breaches),
+        "failures": len(dark.breaches) + len(wrong_after_jumps),
     }
 
 

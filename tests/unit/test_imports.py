@@ -48,8 +48,8 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ),
     (
         "files",
-        "how a file appears whole; the edges that write share it",
-        frozenset({"files"}),
+        "how a file appears whole, and time that nobody sets; edges share them",
+        frozenset({"files", "uptime"}),
     ),
     (
         "edges",
