@@ -47,6 +47,7 @@ class Downloader:
             and nothing else is.
         api_url: the provider's base URL; no clip comes from where the key is good.
         extra_hosts: further host names that may be asked, whatever address and port they have.
+        at_once: the most downloads at a time; never more than 20.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Downloader:
         api_url: str,
         extra_hosts: tuple[str, ...] = (),
         max_bytes: int = MAX_CLIP_BYTES,
+        at_once: int = _MAX_AT_ONCE,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._local = local
@@ -67,7 +69,7 @@ class Downloader:
         self._etag_is_md5: dict[str, bool] = {}
         self._odd: set[bytes] = set()
         # Waiting for a turn must not count against the download's own limits.
-        self._turns = anyio.Semaphore(_MAX_AT_ONCE)
+        self._turns = anyio.Semaphore(min(at_once, _MAX_AT_ONCE))
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": "identity", "User-Agent": "storyboard-download"},
             timeout=httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),

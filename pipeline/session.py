@@ -31,8 +31,10 @@ from pipeline.errors import (
 from pipeline.ledger import DOUBTFUL, PENDING
 from pipeline.media.conform import conform
 from pipeline.media.verify import verify_clip
+from pipeline.model import ClipFacts, Resolution
+from pipeline.openfiles import open_file_limit
 from pipeline.pricing import dollars
-from pipeline.production import Halt, Production, Reporter, Services
+from pipeline.production import Halt, Production, Reporter, Services, Verify
 from pipeline.providers.base import BillingRow
 from pipeline.providers.http import HttpProvider
 from pipeline.providers.limits import Limiter, Retrying, allowance
@@ -42,6 +44,9 @@ from pipeline.runner import Runner, heed_journals
 from pipeline.settings import Access, Settings, account_level
 from pipeline.summary import Outcome
 from pipeline.uptime import machine_uptime
+
+# Journals, the account, ffmpeg's pipes, the event loop, with some to spare.
+_FILES_OF_OURS = 34
 
 
 def settings_for(settings: Settings, provider: str) -> Settings:
@@ -88,6 +93,8 @@ async def run_session(
     halt = Halt()
     began = datetime.now(UTC) - timedelta(minutes=2)
     heard: list[ExitCode] = []
+    # Three clients and the downloads, which hold a file besides their connection.
+    shares = max(2, (open_file_limit() - _FILES_OF_OURS) // 6)
     if access.warning:
         reporter.note("warning", access.warning)
     async with AsyncExitStack() as stack:
@@ -98,6 +105,7 @@ async def run_session(
                 base_url=access.base_url,
                 key=access.key,
                 submit_timeout_s=settings.submit_timeout_s,
+                max_connections=shares,
             )
         )
         downloader = await stack.enter_async_context(
@@ -105,6 +113,7 @@ async def run_session(
                 local=access.is_local,
                 api_url=access.base_url,
                 extra_hosts=settings.result_hosts,
+                at_once=shares,
             )
         )
         services = Services(
@@ -112,7 +121,7 @@ async def run_session(
             limiter=Limiter(account, limits),
             account=account,
             downloader=downloader,
-            verify=partial(verify_clip, ffmpeg=ffmpeg),
+            verify=a_few_at_a_time(partial(verify_clip, ffmpeg=ffmpeg)),
             conform=partial(conform, ffmpeg=ffmpeg, workers=max(1, os.cpu_count() or 1)),
             settings=settings,
             reporter=reporter,
@@ -132,6 +141,20 @@ async def run_session(
                 await _name_orphans(services, began)
             group.cancel_scope.cancel()
     return heard[-1] if heard else ExitCode.DONE
+
+
+def a_few_at_a_time(verify: Verify) -> Verify:
+    """The same check, by as many processes as there are processors.
+
+    Each decodes a whole clip; of a thousand that arrive together none would end in its time.
+    """
+    turns = anyio.Semaphore(max(1, os.cpu_count() or 1))
+
+    async def in_turn(path: Path, *, duration_s: int, resolution: Resolution) -> ClipFacts:
+        async with turns:
+            return await verify(path, duration_s=duration_s, resolution=resolution)
+
+    return in_turn
 
 
 def _check_account(productions: Sequence[Production], access: Access) -> None:

@@ -62,6 +62,7 @@ class HttpProvider:
         submit_timeout_s: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
         utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+        max_connections: int = _MAX_CONNECTIONS,
     ) -> None:
         self._dialect = dialect
         self._submit_timeout_s = submit_timeout_s
@@ -75,7 +76,8 @@ class HttpProvider:
 
         def client(keepalive: int) -> httpx.AsyncClient:
             limits = httpx.Limits(
-                max_connections=_MAX_CONNECTIONS, max_keepalive_connections=keepalive
+                max_connections=min(max_connections, _MAX_CONNECTIONS),
+                max_keepalive_connections=keepalive,
             )
             # trust_env=False: no proxy and no .netrc may see or replace the key unasked.
             return httpx.AsyncClient(

@@ -252,6 +252,16 @@ def small_files(at: Setting, limit_bytes: int) -> Incident:
         return Incident(faults=_after_full_disk(played, at, process.wait(LIMIT_S)))
 
 
+def few_files(at: Setting, limit: int = 64, shots: int = 60) -> Incident:
+    """No more than 64 files and connections may be open, and far more shots than that fit."""
+    many = Stage(folder=at.folder / "many", shots=shots, name="many")
+    many.build()
+    with scene(many, WIDE, at.folder) as played:
+        process = played.start(launcher=["--open-files", str(limit)])
+        faults = played.judge(process.wait(LIMIT_S), None)
+        return Incident(faults=tuple(map(str, faults)))
+
+
 def full_disk(at: Setting, size_kib: int, *, may_fit: bool = False) -> Incident:
     """The output folder is a disk with so much room, which is made larger afterwards."""
     with (
@@ -317,6 +327,7 @@ INCIDENTS: dict[str, Callable[[Setting], Incident]] = {
     "a storm of restarts": restart_storm,
     "two storyboards at once": two_at_once,
     "a server that dies": dying_server,
+    "64 open files": few_files,
 }
 # Sizes at which the disk is full for the journal, the answers, the clips, the join.
 FULL_DISK_KIB = (24, 64, 112, 192)

@@ -66,6 +66,7 @@ _TIMES = {
     "a storm of restarts": (20, None, None),
     "two storyboards at once": (20, None, None),
     "a server that dies": (20, None, None),
+    "64 open files": (5, None, None),
 }
 # From a disk too small for the journal to one that holds the film.
 _DISKS_KIB = range(8, 264, 8)

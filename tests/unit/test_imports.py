@@ -48,8 +48,8 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ),
     (
         "files",
-        "how a file appears whole, and time that nobody sets; edges share them",
-        frozenset({"files", "uptime"}),
+        "files that appear whole, and what the machine gives all of us; edges share it",
+        frozenset({"files", "openfiles", "uptime"}),
     ),
     (
         "edges",
