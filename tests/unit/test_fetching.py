@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -529,8 +530,9 @@ async def test_a_run_that_died_before_its_answer_finds_the_task(
     left_behind(world, state)
     (sent,) = world.attempts(BOARD)
     assert sent.request is not None
-    world.provider.echoes_inputs = False
     world.provider.make_task(request_of(), "task-a1")
+    (task,) = world.provider.tasks.values()
+    world.provider.tasks["task-a1"] = replace(task, inputs=sent.request)
     (outcome,) = await world.run(BOARD)
     assert outcome.exit_code is ExitCode.DONE
     assert world.provider.submitted == []
