@@ -37,7 +37,7 @@ def lights(frame: tuple[int, int], seed: bytes) -> Planes:
         x, y, reach = (0.15 + 0.7 * value / 255 for value in seed[at : at + 3])
         away = np.hypot(columns - np.float32(x), rows - np.float32(y)) / np.float32(0.4 + reach / 2)
         hue = np.array([60 + 195 * value / 255 for value in seed[at + 3 : at + 6]], np.float32)
-        colour += np.exp(-away * away, dtype=np.float32)[..., None] * hue * np.float32(0.75)
+        colour += np.exp(-away * away, dtype=np.float32)[..., None] * hue * np.float32(0.5)
     return _finished(np.clip(colour, 0, 255), frame)
 
 

@@ -11,7 +11,10 @@ import pytest
 from runware_support import DATA_URI, client_of, runware
 from sandbox_support import CopyingRenderer, FakeClock, clip_bytes, customer_of, sandbox
 
-from pipeline.sandbox.options import Quirk
+from pipeline.sandbox.account import Account, TaskExists
+from pipeline.sandbox.options import Quirk, SandboxOptions
+from pipeline.sandbox.purchases import Purchase
+from pipeline.sandbox.store import Store
 
 
 def test_shot_is_acknowledged_polled_and_downloaded() -> None:
@@ -132,7 +135,9 @@ def test_uuid_used_again_for_another_shot_is_a_violation() -> None:
     with runware() as client:
         shot = client.shot()
         client.item(client.post(shot))
-        client.error(client.post(shot | {"positivePrompt": "something else"}))
+        # Whatever else is wrong with it: the duplicate is looked for first.
+        error = client.error(client.post(shot | {"positivePrompt": ""}))
+        assert error["code"] == "conflictTaskUUID"
         assert client.kinds() == ["uuid_reused"]
 
 
@@ -408,3 +413,24 @@ def test_state_folder_of_the_first_format_is_brought_up_to_date(tmp_path: Path) 
     db.close()
     with sandbox(state=tmp_path) as customer:
         customer.buy()
+
+
+def test_uuid_is_taken_inside_the_transaction_that_bills_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state.sqlite3")
+    account = Account(store, SandboxOptions(render=CopyingRenderer()))
+    purchase = Purchase(
+        model="m",
+        inputs={},
+        files=(),
+        content_key="c",
+        price_micro_usd=1_000_000,
+        access_key_id="k",
+        webhook=None,
+        task_id="u",
+    )
+    account.accept(purchase, now_ns=1)
+    with pytest.raises(TaskExists):
+        account.accept(purchase, now_ns=2)
+    balance = account.balance_micro_usd(now_ns=3)
+    store.close()
+    assert balance == 999_000_000

@@ -5,16 +5,20 @@ from __future__ import annotations
 import base64
 import io
 import os
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 from PIL import Image
 from runware_support import runware
+from sandbox_support import CopyingRenderer
 from test_sandbox_runware_media import film
 
 from pipeline.media.ffmpeg import find_ffmpeg
+from pipeline.sandbox.animatic import render
 from pipeline.sandbox.renders import animatic_renderer
 
 
@@ -51,8 +55,8 @@ _EDIT: dict[str, Any] = {"width": None, "height": None, "duration": None, "outpu
 def test_clip_has_the_size_length_and_container_that_were_bought(
     changes: dict[str, Any], demuxer: str, codecs: tuple[str, str], shape: tuple[int, int, int]
 ) -> None:
-    render, version = animatic_renderer(find_ffmpeg(os.environ))
-    with runware(render=render, render_version=version) as client:
+    draw, version = animatic_renderer(find_ffmpeg(os.environ))
+    with runware(render=draw, render_version=version) as client:
         shot = {"duration": 1, "positivePrompt": "a kite over the sea"} | changes
         if changes is _EDIT:
             media = film(320, 180, 2.1)
@@ -70,10 +74,13 @@ def test_clip_has_the_size_length_and_container_that_were_bought(
         assert (picture.width, picture.height, frames) == shape
 
 
-def test_results_of_one_task_differ() -> None:
-    render, version = animatic_renderer(find_ffmpeg(os.environ))
-    with runware(render=render, render_version=version) as client:
-        task = client.buy(inputs=None, width=480, height=480, duration=1, numberResults=2)
-        clips = [client.cdn.get(item["videoURL"]).content for item in client.results(task)]
-    assert len(clips) == 2
-    assert clips[0] != clips[1]
+def test_results_of_one_task_are_takes_that_differ(tmp_path: Path) -> None:
+    renderer = CopyingRenderer()
+    with runware(render=renderer) as client:
+        client.buy(inputs=None, width=480, height=480, duration=1, numberResults=2)
+    first, second = sorted(renderer.specs, key=lambda spec: spec.take)
+    assert (first.take, second.take) == (1, 2)
+    for take in (1, 2):
+        clip = tmp_path / f"{take}.mp4"
+        render(replace(first, take=take), clip, ffmpeg=find_ffmpeg(os.environ))
+    assert (tmp_path / "1.mp4").read_bytes() != (tmp_path / "2.mp4").read_bytes()
