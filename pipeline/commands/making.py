@@ -28,9 +28,14 @@ from pipeline.summary import Outcome, summarise, write_summary
 from pipeline.workspace import (
     SANDBOX_FOLDER,
     account_file,
+    check_place,
+    check_room,
     find_folder,
     make_room_for_paid_work,
 )
+
+# What brings a clip onto this disk, sooner or later.
+_DOWNLOADS = (Action.BUY, Action.FETCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ def _open_all(
     for storyboard in storyboards:
         try:
             folder = find_folder(args.out, storyboard.name, provider, animatic=animatic)
+            check_place(args.out, folder, storyboard)
             if provider != "sandbox":
                 moved = make_room_for_paid_work(folder)
                 if moved is not None:
@@ -128,6 +134,7 @@ def _open_all(
                 retake=frozenset(args.retake),
                 only=None if args.only is None else frozenset(args.only),
             )
+            check_room(folder, sum(job.plan.count(action) for action in _DOWNLOADS))
         except StoryboardError as exc:
             results.messages.error(f"{storyboard.name}: {exc}")
             results.codes.append(exc.exit_code)
