@@ -23,7 +23,7 @@ from pipeline.sandbox.store import Store, Task
 
 _LOG = logging.getLogger(__name__)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_LOOK_S = 0.02
+_FIRST_LOOK_S, _SELDOM_S = 0.02, 0.5
 _ANSWER_LIMIT_S = 5.0
 # Attempts start this far apart, doubling up to the last. Their number is not published.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _ATTEMPTS = 0.25, 8.0, 6
@@ -59,6 +59,7 @@ class Notices:
 
     async def _follow(self, task_id: str, address: Address) -> None:
         told: set[int] = set()
+        look_s = _FIRST_LOOK_S
         while (task := self._store.task(task_id, now_ns=self._options.clock())) is not None:
             for index in range(task.results):
                 item = self._results.item(task, index, task.id, address)
@@ -71,7 +72,8 @@ class Notices:
                     item = error.item(taskUUID=task.id, taskType=task.inputs["taskType"])
                     await self._post(task, {"errors": [item | {"status": "error"}]})
                 return
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(look_s)
+            look_s = min(2 * look_s, _SELDOM_S)
 
     async def _send_result(self, task: Task, index: int, item: Item) -> None:
         endpoint = task.inputs.get("uploadEndpoint")

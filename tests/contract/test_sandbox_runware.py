@@ -59,6 +59,8 @@ def test_request_must_be_an_array() -> None:
 
 def test_every_path_below_v1_is_the_same_place() -> None:
     with runware() as client:
+        refused = client.http.get("/v1")
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (405, "invalidRequest")
         shot = client.shot()
         assert client.item(client.http.post("/v1/videos", json=[shot]))["taskUUID"]
 

@@ -18,6 +18,7 @@ from sandbox_support import CopyingRenderer
 from test_sandbox_runware_media import film
 
 from pipeline.media.ffmpeg import find_ffmpeg
+from pipeline.sandbox import stills
 from pipeline.sandbox.animatic import render
 from pipeline.sandbox.renders import animatic_renderer
 
@@ -72,6 +73,15 @@ def test_clip_has_the_size_length_and_container_that_were_bought(
         assert sound.sample_rate == 48_000
         frames = sum(1 for packet in container.demux(picture) if packet.size)
         assert (picture.width, picture.height, frames) == shape
+
+
+@pytest.mark.parametrize("form", ["GIF", "BMP"])
+def test_every_format_that_may_be_sent_can_be_drawn(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "picture"
+    Image.new("RGB", (64, 48), (180, 60, 40)).save(path, form)
+    still = stills.load(path, "@image1", (480, 480), ((0, 0, 480, 480),))
+    assert stills.read_size(path, "@image1") == (64, 48)
+    assert still.plate.y.size > (0, 0)
 
 
 def test_results_of_one_task_are_takes_that_differ(tmp_path: Path) -> None:
