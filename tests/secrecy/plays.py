@@ -40,7 +40,15 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "huge_body": {"bytes": 300_000},
 }
 # Faults that would last for ever are played once or twice, and healed after that.
-_TIMES = {"hang": 1, "refuse": 1, "stuck": 1, "slow": 1, "endless": 1, "gzip_bomb": 1}
+_TIMES = {
+    "hang": 1,
+    "refuse": 1,
+    "stuck": 1,
+    "slow": 1,
+    "endless": 1,
+    "gzip_bomb": 1,
+    "http_429": 1,
+}
 _HTTP = ("http_400", "http_401", "http_402", "http_403", "http_404", "http_429", "http_500")
 _IN_ERRORS = ("http_400", "http_401", "http_403", "http_500")
 _CLIP_CAP_BYTES = 2_000_000

@@ -62,6 +62,7 @@ def _catalogue(pool: ThreadPoolExecutor, plays: Sequence[Play]) -> dict[str, Any
         total["places_scanned"] += len(evidence.places)
         total["bytes_scanned"] += sum(map(len, evidence.places.values()))
         total["child_starts_recorded"] += evidence.child_starts
+        total["stopped_as_they_waited"] += evidence.was_stopped
         total["looks_into_proc"] += evidence.process_looks
         codes[f"exit_{evidence.exit_code}"] += 1
         breaches += [f"{evidence.play.name}: {breach}" for breach in evidence.breaches]

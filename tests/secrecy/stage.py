@@ -49,7 +49,7 @@ class Evidence:
 
     ``places``: everything that was looked through, by name. ``child_starts``: how often ffmpeg
     wrote down what it was started with. ``process_looks``: command lines and environments seen
-    in /proc while the command ran.
+    in /proc while the command ran. ``was_stopped``: it was sent a SIGTERM as it took too long.
     """
 
     play: Play
@@ -57,6 +57,7 @@ class Evidence:
     places: dict[str, bytes] = field(default_factory=dict)
     child_starts: int = 0
     process_looks: int = 0
+    was_stopped: bool = False
     record: dict[str, Any] = field(default_factory=dict)
     stdout: bytes = b""
     stderr: bytes = b""
@@ -196,6 +197,11 @@ def _be_the_command(
         watcher = threading.Thread(target=_watch, args=(process, looks))
         watcher.start()
         try:
+            evidence.stdout, evidence.stderr = process.communicate(timeout=_TIME_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            # A run that waits for long is no leak; what it has left until now is looked at.
+            evidence.was_stopped = True
+            process.terminate()
             evidence.stdout, evidence.stderr = process.communicate(timeout=_TIME_LIMIT_S)
         finally:
             process.kill()
