@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from pipeline.account import AccountStore
 from pipeline.capabilities import CAPABILITIES
@@ -47,6 +48,9 @@ from pipeline.uptime import machine_uptime
 
 # Journals, the account, ffmpeg's pipes, the event loop, with some to spare.
 _FILES_OF_OURS = 34
+
+
+_THREADS = 8
 
 
 def settings_for(settings: Settings, provider: str) -> Settings:
@@ -97,6 +101,8 @@ async def run_session(
     shares = max(2, (open_file_limit() - _FILES_OF_OURS) // 6)
     if access.warning:
         reporter.note("warning", access.warning)
+    # Threads only wait for the disk and for SQLite here; each keeps memory of its own.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     async with AsyncExitStack() as stack:
         account = stack.enter_context(AccountStore(account_file, uptime=machine_uptime()))
         http = await stack.enter_async_context(
