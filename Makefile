@@ -23,6 +23,7 @@ help: ## list the targets
 setup: $(STAMP) ## make the virtual environment (done by itself when needed)
 
 # An ffmpeg on PATH is used; only where there is none is a package installed that carries one.
+# The older of two SDKs with one import name lives beside the others, for a test that asks for it.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Python 3.11 or newer is needed; name one with PYTHON=python3.x' >&2; exit 1; }
@@ -31,6 +32,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@if command -v ffmpeg >/dev/null 2>&1; then extras=dev; else extras=dev,ffmpeg; fi; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 			--constraint constraints.txt --editable ".[$$extras]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--constraint constraints.txt --target $(VENV)/sdk/runware-0.5 'runware<0.6'
 	@touch $@
 
 need-manifest:

@@ -2,8 +2,10 @@
 
 Starts in the rate window, tasks under way, the pace after a 429, uploaded references, the ids
 of every task we started, and how long tasks take. All of it survives a restart, so a restart
-does not refill an allowance. Times are wall-clock seconds since the epoch, as only those mean
-the same to two processes. Losing the file costs no money: it holds allowances, not payments.
+does not refill an allowance. Times are seconds since the epoch by a clock that all processes
+share until the machine restarts and that does not follow the wall clock when that is set, so
+that does not refill one either; days are the wall clock's. Losing the file costs no money: it
+holds allowances, not payments.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.errors import CannotWrite, StorageError
+from pipeline.uptime import Uptime
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS starts (
@@ -38,6 +41,7 @@ CREATE TABLE IF NOT EXISTS tasks (task TEXT PRIMARY KEY, at REAL NOT NULL) STRIC
 CREATE TABLE IF NOT EXISTS spending (
     attempt TEXT PRIMARY KEY, day TEXT NOT NULL, usd TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS clocks (boot TEXT PRIMARY KEY, began_at REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS latencies (
     class TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL
 ) STRICT;
@@ -73,13 +77,19 @@ class AccountStore:
     locked for half a minute.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, *, now: Callable[[], float] = time.time, uptime: Uptime | None = None
+    ) -> None:
         """Open the file, making it and its folder on first use.
+
+        Args:
+            now: the wall clock; all times are its own where there is no ``uptime``.
 
         Raises:
             CannotWrite: it cannot be made or opened.
         """
-        self._now = now
+        self._wall = now
+        self._uptime = uptime
         self._guard = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +99,7 @@ class AccountStore:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+            self._began_at = 0.0 if uptime is None else self._read_clock(uptime)
         except (OSError, sqlite3.Error) as exc:
             raise CannotWrite(
                 f"cannot keep account state in {path}: {exc}",
@@ -286,7 +297,7 @@ class AccountStore:
         with self._transaction("BEGIN"):
             row = self._db.execute(
                 "SELECT url FROM uploads WHERE content = ? AND at > ?",
-                (content_key, self._now() - UPLOAD_MAX_AGE_S),
+                (content_key, self._wall() - UPLOAD_MAX_AGE_S),
             ).fetchone()
         return row[0] if row else None
 
@@ -294,7 +305,7 @@ class AccountStore:
         """Keep an uploaded image's URL for the next run."""
         with self._transaction():
             self._db.execute(
-                "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)", (content_key, url, self._now())
+                "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)", (content_key, url, self._wall())
             )
 
     def record_latency(self, shot_class: str, seconds: float) -> None:
@@ -357,8 +368,21 @@ class AccountStore:
             (now,),
         )
 
+    def _read_clock(self, uptime: Uptime) -> float:
+        """When the machine started, by what the wall clock said to the first process of all."""
+        began_at = self._wall() - uptime.elapsed()
+        self._db.execute("INSERT OR IGNORE INTO clocks VALUES (?, ?)", (uptime.boot, began_at))
+        row = self._db.execute(
+            "SELECT began_at FROM clocks WHERE boot = ?", (uptime.boot,)
+        ).fetchone()
+        self._db.execute("DELETE FROM clocks WHERE boot <> ?", (uptime.boot,))
+        return float(row[0])
+
+    def _now(self) -> float:
+        return self._wall() if self._uptime is None else self._began_at + self._uptime.elapsed()
+
     def _today(self) -> str:
-        return datetime.fromtimestamp(self._now(), UTC).date().isoformat()
+        return datetime.fromtimestamp(self._wall(), UTC).date().isoformat()
 
     def _spent_usd(self, day: str) -> Decimal:
         rows = self._db.execute("SELECT usd FROM spending WHERE day = ?", (day,)).fetchall()

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import io
 import os
+import re
 import signal
 import sys
 import traceback
@@ -49,11 +50,21 @@ exit codes:
   78 configuration, 130 and 143 stopped by a signal"""
 
 
+_KEY_OPTION = re.compile(r"unrecognized arguments:.*--?(api[-_]?)?(key|token)\b", re.IGNORECASE)
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse, with this program's exit code for a wrong command line."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
+        if _KEY_OPTION.search(message):
+            # Not shown: what follows it is a key.
+            raise UsageError(
+                "a key has no place on a command line, where everybody on this machine can read it",
+                hint="keys come from the environment or a file: WAVESPEED_API_KEY, "
+                "WAVESPEED_API_KEY_FILE",
+            )
         raise UsageError(message, hint=f"see `{self.prog} --help`")
 
 

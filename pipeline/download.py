@@ -33,6 +33,9 @@ _CONNECT_TIMEOUT_S = 10.0
 _TOTAL_TIMEOUT_S = 600.0
 _MAX_AT_ONCE = 20
 _GONE = frozenset({403, 404, 410})
+# IPv6 addresses that end in an IPv4 one, which a gateway or the system itself may go to: the
+# translated (RFC 6052) and the long gone "compatible" ones; is_global calls both global.
+_CARRY_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -44,6 +47,7 @@ class Downloader:
             and nothing else is.
         api_url: the provider's base URL; no clip comes from where the key is good.
         extra_hosts: further host names that may be asked, whatever address and port they have.
+        at_once: the most downloads at a time; never more than 20.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Downloader:
         api_url: str,
         extra_hosts: tuple[str, ...] = (),
         max_bytes: int = MAX_CLIP_BYTES,
+        at_once: int = _MAX_AT_ONCE,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._local = local
@@ -64,7 +69,7 @@ class Downloader:
         self._etag_is_md5: dict[str, bool] = {}
         self._odd: set[bytes] = set()
         # Waiting for a turn must not count against the download's own limits.
-        self._turns = anyio.Semaphore(_MAX_AT_ONCE)
+        self._turns = anyio.Semaphore(min(at_once, _MAX_AT_ONCE))
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": "identity", "User-Agent": "storyboard-download"},
             timeout=httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
@@ -111,7 +116,7 @@ class Downloader:
                     url = _join(url, found)
         except TimeoutError as exc:
             raise Unavailable(f"the download took longer than {_TOTAL_TIMEOUT_S:g} s") from exc
-        except httpx.InvalidURL as exc:
+        except (httpx.InvalidURL, UnicodeError) as exc:
             raise UrlRefused("the clip's address is not a URL") from exc
         except (httpx.HTTPError, OSError) as exc:
             raise Unavailable(f"the download broke off ({type(exc).__name__})") from exc
@@ -195,7 +200,7 @@ class Downloader:
         if parts.scheme != "https" or not host or port not in {None, 443}:
             raise UrlRefused(f"the clip's address is not plain https: {shown(parts.scheme)}")
         for address in await _resolve(host):
-            if not address.is_global:
+            if not _is_public(address):
                 raise UrlRefused(f"the clip's host {shown(host)} is not on the public internet")
 
 
@@ -237,6 +242,18 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether it is one machine on the public internet, whatever it is wrapped into."""
+    if not address.is_global or address.is_multicast:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return True
+    inner = [address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _CARRY_IPV4):
+        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    return all(_is_public(each) for each in inner if each is not None)
 
 
 async def _resolve(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

@@ -27,7 +27,7 @@ from pipeline.errors import (
     UnknownTask,
     UrlExpired,
 )
-from pipeline.files import sync_folder
+from pipeline.files import make_folder, sync_folder
 from pipeline.ledger import Attempt, AttemptState, EventKind
 from pipeline.model import ClipFacts, Expected
 from pipeline.production import Halt, Production, Services
@@ -345,7 +345,7 @@ def _share(status: TaskStatus) -> str:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as exc:
         raise StorageError(f"cannot make {folder}: {exc.strerror or exc}") from exc
 

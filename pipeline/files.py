@@ -34,6 +34,41 @@ def write_whole(path: Path, text: str) -> None:
         ) from exc
 
 
+def set_aside(path: Path, aside: Path) -> bool:
+    """Give a file another name in its folder; False where there is none.
+
+    Raises:
+        StorageError: it cannot be renamed.
+    """
+    try:
+        path.replace(aside)
+        sync_folder(path.parent)
+    except FileNotFoundError:
+        return False
+    except OSError as exc:
+        raise StorageError(f"cannot rename {path}: {exc.strerror or exc}") from exc
+    return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, so that a power cut does not take them back.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    made, above = [folder], folder.absolute().parent
+    while not above.exists():
+        made.append(above)
+        above = above.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    # A synced file is safe only in a folder whose own name is: a run that died before it came
+    # here may have left one that is not.
+    for each in reversed(made):
+        # What may be written to but not read cannot be synced by name.
+        with suppress(PermissionError):
+            sync_folder(each.absolute().parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -36,6 +36,18 @@ class Conform(Protocol):
     ) -> Film: ...
 
 
+async def changed_clips(cut: Sequence[Attempt], folder: Path) -> list[Attempt]:
+    """Those whose file is gone or is, by its hash, no longer the clip that was checked."""
+
+    def has_changed(attempt: Attempt) -> bool:
+        try:
+            return file_sha256(folder / CLIPS_FOLDER / (attempt.clip or "")) != attempt.clip_sha256
+        except OSError:
+            return True
+
+    return [a for a in cut if await anyio.to_thread.run_sync(has_changed, a)]
+
+
 async def make_film(
     storyboard: Storyboard,
     cut: Sequence[Attempt],
@@ -56,15 +68,17 @@ async def make_film(
     key = film_key(storyboard, cut)
     if recorded is not None and film_is_current(folder, key, recorded):
         return recorded
-    clips = []
-    for shot, attempt in zip(storyboard.shots, cut, strict=True):
-        path = folder / CLIPS_FOLDER / (attempt.clip or "")
-        if await anyio.to_thread.run_sync(file_sha256, path) != attempt.clip_sha256:
-            raise ClipRejected(
-                f"{path} is not the clip that was checked",
-                hint="delete it and run again: it is downloaded, not bought again",
-            )
-        clips.append(CutClip(path=path, slate=attempt.slate, cut_s=shot.cut_s))
+    for attempt in await changed_clips(cut, folder):
+        raise ClipRejected(
+            f"{folder / CLIPS_FOLDER / (attempt.clip or '')} is not the clip that was checked",
+            hint="`storyboard run` fetches it again; it is not bought again",
+        )
+    clips = [
+        CutClip(
+            path=folder / CLIPS_FOLDER / (attempt.clip or ""), slate=attempt.slate, cut_s=shot.cut_s
+        )
+        for shot, attempt in zip(storyboard.shots, cut, strict=True)
+    ]
     film = await conform(
         clips,
         folder / FILM_NAME,

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from pipeline.errors import CannotWrite, Locked, StorageError
-from pipeline.files import sync_folder
+from pipeline.files import make_folder, sync_folder
 from pipeline.ledger import Event, EventKind
 
 JOURNAL_NAME = "journal.sqlite3"
@@ -70,7 +70,7 @@ class Journal:
             StorageError: the file is damaged, of a newer program, or gone from beside its clips.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             self._lock_file = _take_lock(self._folder / LOCK_NAME)
         except OSError as exc:
             raise _cannot_write(self._folder, exc) from exc
@@ -254,7 +254,8 @@ def _make(path: Path) -> None:
     """Begin a journal: whole under its name or not there, so that an empty one is a damaged one."""
     part = path.with_name(f"{path.name}.part")
     with _explained(path):
-        part.unlink(missing_ok=True)
+        for old in (part, part.with_name(f"{part.name}-wal"), part.with_name(f"{part.name}-shm")):
+            old.unlink(missing_ok=True)
         with closing(sqlite3.connect(part)) as db:
             # Nothing beside it: a half-made file is thrown away, not repaired.
             db.execute("PRAGMA journal_mode=MEMORY")
@@ -263,6 +264,9 @@ def _make(path: Path) -> None:
                 db.execute(_SCHEMA)
                 db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+            # Done later, it would be a change to undo after a power cut, and who only reads the
+            # file could not.
+            db.execute("PRAGMA journal_mode=WAL")
         part.replace(path)
         sync_folder(path.parent)
 

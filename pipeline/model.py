@@ -226,6 +226,12 @@ class Shot:
             return ShotKind.FRAME
         return ShotKind.REFERENCES if self.images else ShotKind.TEXT
 
+    @property
+    def sources(self) -> tuple[Reference, ...]:
+        """Every picture and clip that it is made from."""
+        frame = (self.frame,) if self.frame is not None else ()
+        return (*self.images, *frame, *((self.video.media,) if self.video is not None else ()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storyboard:

@@ -87,14 +87,16 @@ def price_take(card: RateCard, shot: Shot) -> Decimal:
 
 
 def billed_s(shot: Shot) -> Decimal:
-    """Seconds of a take that are paid for: of an edit, what its clip lasts, where that is known.
+    """Seconds of a take that are paid for: of an edit, what its clip lasts, where that is known
+    and no less is asked for.
 
     To the millisecond, upwards. Runware's own example of an edit, $0.404, is one of 5.05 s.
     """
     exact = shot.video.duration_s if shot.video is not None else None
     if exact is None:
         return Decimal(shot.duration_s)
-    return Decimal(-(-exact.numerator * 1000 // exact.denominator)) / 1000
+    clip_s = Decimal(-(-exact.numerator * 1000 // exact.denominator)) / 1000
+    return min(Decimal(shot.duration_s), clip_s)
 
 
 def estimate(storyboard: Storyboard, card: RateCard) -> Estimate:

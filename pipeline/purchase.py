@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from pipeline.capabilities import CAPABILITIES, Capabilities, Offer
+from pipeline.capabilities import CAPABILITIES, Capabilities, Offer, is_free
 from pipeline.findings import KeyPath, either
 from pipeline.model import (
     FileReference,
@@ -114,7 +114,7 @@ class Purchases:
         others = [
             row.provider
             for row in CAPABILITIES.values()
-            if kind in row.offers and not row.provider.startswith("sandbox")
+            if kind in row.offers and not is_free(row.provider)
         ]
         cure = f"--provider {either(others)} does" if others else "nobody sells it"
         if kind is ShotKind.TEXT:

@@ -13,11 +13,12 @@ import anyio
 
 from pipeline.account import AccountStore
 from pipeline.errors import ExitCode, StorageError, StoryboardError, gravest
-from pipeline.filming import make_film
+from pipeline.files import set_aside
+from pipeline.filming import changed_clips, make_film
 from pipeline.ledger import DOUBTFUL, FREE, Attempt, AttemptState
-from pipeline.planning import Action, Plan, PlannedTake, film_cut
+from pipeline.planning import Action, Plan, PlannedTake, film_cut, film_key
 from pipeline.production import Halt, Production, Services
-from pipeline.summary import Outcome, TakeResult
+from pipeline.summary import Outcome, TakeResult, film_is_current
 from pipeline.taking import TakeMaker
 
 # Its task runs, or may do: it has a place among those that the account may run at once.
@@ -85,9 +86,9 @@ class Runner:
                 group.start_soon(self._take, production, planned, results)
             for orphan in production.plan.orphans:
                 group.start_soon(self._orphan, production, orphan, results)
+        cut = await self._sound_cut(production, results)
         results.sort(key=lambda result: result.slate)
         code = gravest([result.exit_code for result in results])
-        cut = film_cut(production.plan, production.ledger())
         film, message = None, self._halt.reason
         if cut is not None:
             try:
@@ -115,6 +116,48 @@ class Runner:
             film=film,
             message=message,
         )
+
+    async def _sound_cut(
+        self, production: Production, results: list[TakeResult]
+    ) -> list[Attempt] | None:
+        """The clips for the film; one that changed on disk since its check is fetched again.
+
+        A flipped bit keeps the size by which a plan knows a clip, and may decode cleanly.
+        """
+        cut = film_cut(production.plan, production.ledger())
+        if cut is None or film_is_current(
+            production.folder, film_key(production.storyboard, cut), production.recorded_film
+        ):
+            return cut
+        changed = await changed_clips(cut, production.folder)
+        if not changed:
+            return cut
+        renewed: list[TakeResult] = []
+        async with anyio.create_task_group() as group:
+            for attempt in changed:
+                group.start_soon(self._renew, production, attempt, renewed)
+        slates = {result.slate for result in renewed}
+        results[:] = [result for result in results if result.slate not in slates] + renewed
+        if any(result.exit_code is not ExitCode.DONE for result in renewed):
+            return None
+        return film_cut(production.plan, production.ledger())
+
+    async def _renew(
+        self, production: Production, attempt: Attempt, results: list[TakeResult]
+    ) -> None:
+        clip = production.clips / (attempt.clip or "")
+        aside = clip.with_name(f"{clip.name}.bad")
+
+        async def work() -> None:
+            kept = await anyio.to_thread.run_sync(set_aside, clip, aside)
+            self._services.reporter.note(
+                production.storyboard.name,
+                f"{clip.name} is not the clip that was checked; it is fetched again, not bought "
+                f"again{f', and the file is kept as {aside.name}' if kept else ''}",
+            )
+            await self._taker.follow(production, attempt)
+
+        results.append(await self._result(attempt.slate, attempt.shot_id, work))
 
     async def _take(
         self, production: Production, planned: PlannedTake, results: list[TakeResult]

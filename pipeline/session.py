@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from pipeline.account import AccountStore
 from pipeline.capabilities import CAPABILITIES, RUNWARE, Capabilities, is_free
@@ -31,8 +32,10 @@ from pipeline.errors import (
 from pipeline.ledger import DOUBTFUL, PENDING
 from pipeline.media.conform import conform
 from pipeline.media.verify import verify_clip
+from pipeline.model import ClipFacts, Expected
+from pipeline.openfiles import open_file_limit
 from pipeline.pricing import dollars
-from pipeline.production import Halt, Production, Reporter, Services
+from pipeline.production import Halt, Production, Reporter, Services, Verify
 from pipeline.providers.base import BillingRow, Dialect
 from pipeline.providers.http import HttpProvider
 from pipeline.providers.limits import Limiter, Retrying, allowance
@@ -42,6 +45,13 @@ from pipeline.quoting import check_quotes
 from pipeline.runner import Runner, heed_journals
 from pipeline.settings import Access, Settings, account_level
 from pipeline.summary import Outcome
+from pipeline.uptime import machine_uptime
+
+# Journals, the account, ffmpeg's pipes, the event loop, with some to spare.
+_FILES_OF_OURS = 34
+
+
+_THREADS = 8
 
 
 def settings_for(settings: Settings, provider: str) -> Settings:
@@ -98,16 +108,21 @@ async def run_session(
     halt = Halt()
     began = datetime.now(UTC) - timedelta(minutes=2)
     heard: list[ExitCode] = []
+    # Three clients and the downloads, which hold a file besides their connection.
+    shares = max(2, (open_file_limit() - _FILES_OF_OURS) // 6)
     if access.warning:
         reporter.note("warning", access.warning)
+    # Threads only wait for the disk and for SQLite here; each keeps memory of its own.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     async with AsyncExitStack() as stack:
-        account = stack.enter_context(AccountStore(account_file))
+        account = stack.enter_context(AccountStore(account_file, uptime=machine_uptime()))
         http = await stack.enter_async_context(
             HttpProvider(
                 dialect_of(capabilities, settings),
                 base_url=access.base_url,
                 key=access.key,
                 submit_timeout_s=settings.submit_timeout_s,
+                max_connections=shares,
             )
         )
         downloader = await stack.enter_async_context(
@@ -115,6 +130,7 @@ async def run_session(
                 local=access.is_local,
                 api_url=access.base_url,
                 extra_hosts=settings.result_hosts,
+                at_once=shares,
             )
         )
         services = Services(
@@ -122,7 +138,7 @@ async def run_session(
             limiter=Limiter(account, limits),
             account=account,
             downloader=downloader,
-            verify=partial(verify_clip, ffmpeg=ffmpeg),
+            verify=a_few_at_a_time(partial(verify_clip, ffmpeg=ffmpeg)),
             conform=partial(conform, ffmpeg=ffmpeg, workers=max(1, os.cpu_count() or 1)),
             settings=settings,
             reporter=reporter,
@@ -144,6 +160,20 @@ async def run_session(
                 await _name_orphans(services, began)
             group.cancel_scope.cancel()
     return heard[-1] if heard else ExitCode.DONE
+
+
+def a_few_at_a_time(verify: Verify) -> Verify:
+    """The same check, by as many processes as there are processors.
+
+    Each decodes a whole clip; of a thousand that arrive together none would end in its time.
+    """
+    turns = anyio.Semaphore(max(1, os.cpu_count() or 1))
+
+    async def in_turn(path: Path, expected: Expected) -> ClipFacts:
+        async with turns:
+            return await verify(path, expected)
+
+    return in_turn
 
 
 def _check_account(productions: Sequence[Production], access: Access) -> None:

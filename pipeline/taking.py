@@ -29,6 +29,7 @@ from pipeline.errors import (
     Unavailable,
 )
 from pipeline.fetching import Fetcher
+from pipeline.files import sync_folder
 from pipeline.ledger import DOUBTFUL, FREE, Attempt, AttemptState, EventKind
 from pipeline.model import Container, FileReference, Reference, Shot, ShotKind
 from pipeline.planning import PlannedTake
@@ -370,6 +371,8 @@ def _link(old: Path, new: Path) -> None:
             temporary.unlink(missing_ok=True)
             temporary.hardlink_to(old)
             temporary.replace(new)
+            # The old name is taken away soon; a power cut must not leave the clip without any.
+            sync_folder(new.parent)
             # Where both names are one file already, replacing leaves the third behind.
             temporary.unlink(missing_ok=True)
     except OSError as exc:

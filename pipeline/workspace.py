@@ -6,16 +6,22 @@ sandbox's files go to ``animatic/`` inside.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from pipeline.capabilities import is_free
 from pipeline.errors import CannotWrite, ConfigurationError
+from pipeline.files import make_folder, sync_folder
 from pipeline.journal import JOURNAL_NAME, LOCK_NAME, Journal, locked, read_events
 from pipeline.ledger import EventKind
+from pipeline.model import FileReference, Storyboard
 from pipeline.settings import Settings
 
+CLIPS_FOLDER = "clips"
 ANIMATIC_FOLDER = "animatic"
 SANDBOX_FOLDER = ".sandbox"
+# What a clip may take before it is paid for: several times the largest that were seen.
+ROOM_PER_CLIP_BYTES = 25_000_000
 
 
 def find_folder(out: Path, name: str, provider: str, *, animatic: bool = False) -> Path:
@@ -24,6 +30,54 @@ def find_folder(out: Path, name: str, provider: str, *, animatic: bool = False) 
     if is_free(provider) and (animatic or holds_paid_work(base)):
         return base / ANIMATIC_FOLDER
     return base
+
+
+def check_place(out: Path, folder: Path, storyboard: Storyboard) -> None:
+    """Refuse an output folder that belongs to something else.
+
+    Raises:
+        CannotWrite: it lies inside another storyboard's, or it is where the images are.
+    """
+    here = out.absolute()
+    for above in (here, *here.parents):
+        if (above / JOURNAL_NAME).exists():
+            raise CannotWrite(
+                f"{out} lies inside the output of another storyboard, {above}",
+                hint="choose another --out",
+            )
+    images = {
+        image.path.resolve().parent
+        for shot in storyboard.shots
+        for image in shot.sources
+        if isinstance(image, FileReference)
+    }
+    for taken in (folder, folder / CLIPS_FOLDER):
+        if taken.resolve() in images:
+            raise CannotWrite(
+                f"{storyboard.name}: its reference images lie in its output folder, {taken}",
+                hint="choose another --out, or move the images",
+            )
+
+
+def check_room(folder: Path, clips: int) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Args:
+        clips: how many will be downloaded.
+    Raises:
+        CannotWrite: less is free than so many clips may take.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        free_bytes = shutil.disk_usage(there).free
+    except OSError as exc:
+        raise CannotWrite(f"cannot look at {there}: {exc.strerror or exc}") from exc
+    if free_bytes < clips * ROOM_PER_CLIP_BYTES:
+        raise CannotWrite(
+            f"{there} has {free_bytes // 1_000_000} MB free; {clips} clips may need "
+            f"{clips * ROOM_PER_CLIP_BYTES // 1_000_000} MB; nothing sent",
+            hint="free some disk space, or choose another --out",
+        )
 
 
 def holds_paid_work(folder: Path) -> bool:
@@ -59,14 +113,18 @@ def _move_animatic(folder: Path) -> Path:
         target = folder / f"{ANIMATIC_FOLDER}-{number}"
         number += 1
     try:
-        target.mkdir(exist_ok=True)
+        make_folder(target)
         entries = [
             entry
             for entry in folder.iterdir()
             if not entry.name.startswith(ANIMATIC_FOLDER) and entry.name != LOCK_NAME
         ]
         for entry in sorted(entries, key=lambda entry: entry.name == JOURNAL_NAME):
+            if entry.name == JOURNAL_NAME:
+                sync_folder(target)
             entry.rename(target / entry.name)
+        sync_folder(target)
+        sync_folder(folder)
     except OSError as exc:
         raise CannotWrite(f"cannot move the animatic in {folder}: {exc.strerror or exc}") from exc
     return target

@@ -2,7 +2,8 @@
 
 A proof is a program ``tests/<name>/soak.py`` that takes ``--workers N --report FILE.json``, writes
 its figures there and ends with 0 only if all that it asked for held. Proofs that fail, or do not
-come to their end, stand in the report as failed, and the exit code is 1.
+come to their end, stand in the report as failed, and the exit code is 1. Where only some are
+named, the others stay in the report as they were, each with the commit that it was run on.
 """
 
 from __future__ import annotations
@@ -25,8 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 # How much of each proof is the full one; others are run as they come.
 _FULL = {
+    "fuzz": {"--answers": 20_000, "--runs": 500, "--manifests": 2_000},
     "kill": {"--points": 1000, "--repeated": 200, "--incidents": 50},
+    "money": {"--runs": 200},
+    "power": {"--prefixes": 200, "--twice": 40},
     "simulation": {"--seeds": 10_000},
+    "verify": {"--clips": 500},
 }
 _LAST_LINES = 30
 
@@ -90,56 +95,65 @@ def run_proof(program: Path, *, workers: int, share: float, folder: Path) -> Out
 
 
 def build_report(
-    outcomes: Sequence[Outcome], *, wanted: Sequence[str], began: datetime, share: float
+    outcomes: Sequence[Outcome],
+    *,
+    wanted: Sequence[str],
+    began: datetime,
+    share: float,
+    earlier: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Everything as data; ``wanted`` names the proofs that there should be."""
-    missing = [name for name in wanted if name not in {outcome.name for outcome in outcomes}]
+    """Everything as data.
+
+    Args:
+        wanted: names of the proofs that there should be.
+        earlier: the entries of a former report; those of proofs that were run again are dropped.
+    """
+    entries = {entry["name"]: dict(entry) for entry in earlier if entry["name"] in wanted}
+    commit, machine = _commit(), _machine()
+    for outcome in outcomes:
+        entries[outcome.name] = {
+            "name": outcome.name,
+            "passed": outcome.passed,
+            "commit": commit,
+            "began": began.isoformat(timespec="seconds"),
+            "share_of_the_full_proof": share,
+            "seconds": round(outcome.seconds, 1),
+            "command": outcome.command,
+            "exit_code": outcome.exit_code,
+            "machine": machine,
+            "figures": outcome.figures,
+            "last_words": "" if outcome.passed else outcome.last_words,
+        }
+    missing = [name for name in wanted if name not in entries]
+    proofs = [entries[name] for name in sorted(entries)]
+    is_full = all(entry["share_of_the_full_proof"] >= 1 for entry in proofs)
     return {
-        "passed": not missing and all(outcome.passed for outcome in outcomes),
+        "passed": not missing and is_full and all(entry["passed"] for entry in proofs),
         "not_run": missing,
-        "share_of_the_full_proof": share,
-        "began": began.isoformat(timespec="seconds"),
-        "seconds": round(sum(outcome.seconds for outcome in outcomes), 1),
-        "commit": _commit(),
-        "machine": _machine(),
-        "proofs": [
-            {
-                "name": outcome.name,
-                "passed": outcome.passed,
-                "command": outcome.command,
-                "exit_code": outcome.exit_code,
-                "seconds": round(outcome.seconds, 1),
-                "figures": outcome.figures,
-                "last_words": "" if outcome.passed else outcome.last_words,
-            }
-            for outcome in outcomes
-        ],
+        "proofs": proofs,
     }
 
 
 def build_text(report: Mapping[str, Any]) -> str:
     """The same for people, as Markdown."""
-    machine = report["machine"]
     lines = [
         "# Soak report",
         "",
         "Made by `make soak`; the same figures as data are in `soak-report.json`.",
         "",
-        f"**{_verdict(report['passed'])}** · began {report['began']} · {_minutes(report)} · commit "
-        f"{report['commit']}",
-        "",
-        f"{machine['cpus']} processors ({machine['processor']}), {machine['memory_gb']} GB, "
-        f"{machine['system']}, Python {machine['python']}; load at the end {machine['load']}.",
+        f"**{_verdict(report['passed'])}**",
     ]
     if report["not_run"]:
         lines += ["", f"Not run: {', '.join(report['not_run'])}."]
-    if report["share_of_the_full_proof"] != 1:
-        lines += ["", f"Only {report['share_of_the_full_proof']:.0%} of the full proof was run."]
-    lines += ["", "| proof | verdict | exit code | time |", "|---|---|---|---|"]
+    lines += ["", "| proof | verdict | of the full proof | commit | began | time |"]
+    lines += ["|---|---|---|---|---|---|"]
     lines += [
-        f"| {p['name']} | {_verdict(p['passed'])} | {p['exit_code']} | {_minutes(p)} |"
+        f"| {p['name']} | {_verdict(p['passed'])} | {p['share_of_the_full_proof']:.0%} "
+        f"| {p['commit']} | {p['began']} | {_minutes(p)} |"
         for p in report["proofs"]
     ]
+    for text in dict.fromkeys(_machine_text(p["machine"]) for p in report["proofs"]):
+        lines += ["", text]
     for proof in report["proofs"]:
         lines += ["", f"## {proof['name']}: {_verdict(proof['passed'])}", ""]
         lines += [f"`{proof['command']}`", ""]
@@ -204,6 +218,13 @@ def _minutes(timed: Mapping[str, Any]) -> str:
     return f"{timed['seconds'] / 60:.1f} min"
 
 
+def _machine_text(machine: Mapping[str, Any]) -> str:
+    return (
+        f"{machine['cpus']} processors ({machine['processor']}), {machine['memory_gb']} GB, "
+        f"{machine['system']}, Python {machine['python']}."
+    )
+
+
 def _machine() -> dict[str, Any]:
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
@@ -253,7 +274,8 @@ def main() -> int:
     began = datetime.now(UTC)
     outcomes: list[Outcome] = []
     programs = find_proofs(options.proofs)
-    wanted = [program.parent.name for program in programs]
+    wanted = [program.parent.name for program in find_proofs([])]
+    file = options.docs / "soak-report.json"
     with tempfile.TemporaryDirectory(prefix="storyboard-soak-") as folder:
         for program in programs:
             outcomes.append(
@@ -262,12 +284,19 @@ def main() -> int:
                 )
             )
             # After each, so that a soak that is stopped leaves what is known.
-            report = build_report(outcomes, wanted=wanted, began=began, share=options.share)
+            report = build_report(
+                outcomes,
+                wanted=wanted,
+                began=began,
+                share=options.share,
+                earlier=(_read(file) or {}).get("proofs", []),
+            )
             text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-            (options.docs / "soak-report.json").write_text(text, encoding="utf-8")
+            file.write_text(text, encoding="utf-8")
             (options.docs / "soak-report.md").write_text(build_text(report), encoding="utf-8")
-    sys.stdout.write(f"{_verdict(report['passed'])}; see {options.docs / 'soak-report.md'}\n")
-    return 0 if report["passed"] else 1
+    passed = all(outcome.passed for outcome in outcomes)
+    sys.stdout.write(f"{_verdict(passed)}; see {options.docs / 'soak-report.md'}\n")
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -28,9 +28,14 @@ from pipeline.summary import Outcome, summarise, write_summary
 from pipeline.workspace import (
     SANDBOX_FOLDER,
     account_file,
+    check_place,
+    check_room,
     find_folder,
     make_room_for_paid_work,
 )
+
+# What brings a clip onto this disk, sooner or later.
+_DOWNLOADS = (Action.BUY, Action.FETCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ def _open_all(
     for storyboard in storyboards:
         try:
             folder = find_folder(args.out, storyboard.name, provider, animatic=animatic)
+            check_place(args.out, folder, storyboard)
             if not is_free(provider):
                 moved = make_room_for_paid_work(folder)
                 if moved is not None:
@@ -128,6 +134,7 @@ def _open_all(
                 retake=frozenset(args.retake),
                 only=None if args.only is None else frozenset(args.only),
             )
+            check_room(folder, sum(job.plan.count(action) for action in _DOWNLOADS))
         except StoryboardError as exc:
             results.messages.error(f"{storyboard.name}: {exc}")
             results.codes.append(exc.exit_code)
@@ -172,12 +179,14 @@ def _run_provider(
 def _within_budget(one: _Open, results: _Results) -> bool:
     """Whether the storyboard, with all it has cost already, stays within its own budget."""
     plan, budget_usd = one.job.plan, one.job.storyboard.budget_usd
-    if budget_usd is None or not plan.buy_usd or plan.committed_usd <= budget_usd:
+    # A doubt that is proved to have bought nothing is bought in this run after all.
+    new_usd = plan.buy_usd + plan.doubt_usd
+    if budget_usd is None or not new_usd or plan.committed_usd <= budget_usd:
         return True
-    before_usd = plan.spent_usd + plan.reserved_usd
+    before_usd = plan.committed_usd - new_usd
     already = f" on top of {dollars(before_usd)}" if before_usd else ""
     exc = OverBudget(
-        f"{one.job.storyboard.name}: estimate {dollars(plan.buy_usd)}{already} is over the "
+        f"{one.job.storyboard.name}: estimate {dollars(new_usd)}{already} is over the "
         f"budget of {dollars(budget_usd)}; nothing sent",
         hint="raise `budget` in the manifest, or make it cheaper",
     )
@@ -193,7 +202,6 @@ def _check_cap(args: argparse.Namespace, provider: str, working: Sequence[_Open]
         OverBudget: more than the cap, or real money with neither a cap nor anybody's yes.
     """
     plans = [one.job.plan for one in working]
-    # A doubt that is proved to have bought nothing is bought in this run after all.
     doubt_usd = sum((plan.doubt_usd for plan in plans), Decimal(0))
     buy_usd = sum((plan.buy_usd for plan in plans), doubt_usd)
     if args.max_cost is not None and buy_usd > args.max_cost:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from pipeline.sandbox.options import SandboxOptions
     from pipeline.sandbox.server import SandboxServer
 
-HELP = "run a free local stand-in for WaveSpeedAI's API"
+HELP = "run a free local stand-in for WaveSpeedAI's and Runware's APIs"
 DESCRIPTION = """\
-Run a local server that speaks WaveSpeedAI's API, takes any key, costs nothing and draws
-every accepted shot as an animatic clip. It listens on 127.0.0.1 only. One JSON line on standard
-output tells its addresses once it listens; Ctrl-C or SIGTERM ends it."""
+Run a local server that speaks WaveSpeedAI's and Runware's APIs, takes any key, costs nothing and
+draws every accepted shot as an animatic clip. It listens on 127.0.0.1 only. One JSON line on
+standard output tells its addresses once it listens; Ctrl-C or SIGTERM ends it."""
 EXAMPLE = """\
 example, a Bronze account whose minute lasts 3 seconds:
   storyboard sandbox --port 8765 --level bronze --rate-window 3 --record record.json
@@ -38,6 +38,10 @@ then point a client at it:
 _LEVELS = ("bronze", "silver", "gold", "ultra")
 _OVER_LIMIT = ("reject", "queue")
 _CREDIT_STATUS = ("400", "402", "403")
+_QUIRKS = (
+    *("reuse-after-end", "unknown-is-error", "failed-poll-400", "failure-in-data"),
+    *("no-early-uuid", "late-input-check", "wrapped-webhooks"),
+)
 _MAX_SECONDS = 1e6
 
 
@@ -145,6 +149,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--history-inputs", action="store_true", help="history items carry the task's inputs")
     add("--forget-deleted", action="store_true", help="deleted tasks answer 404, not 'deleted'")
 
+    add = parser.add_argument_group("Runware's dialect").add_argument
+    add(
+        "--quirk",
+        type=_one_of("--quirk", _QUIRKS),
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another answer where Runware's pages leave it open; may be given several times:"
+        f" {', '.join(_QUIRKS)}",
+    )
+    add(
+        "--socket-idle",
+        type=_seconds("--socket-idle", 0.001),
+        default=120.0,
+        metavar="S",
+        help="close a WebSocket that is silent for so long (default 120)",
+    )
+
     add = parser.add_argument_group("faults").add_argument
     add(
         "--faults",
@@ -195,7 +217,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> SandboxOptions:
     from pipeline.media.ffmpeg import find_ffmpeg  # noqa: PLC0415 - as above
-    from pipeline.sandbox.options import OverLimit, SandboxOptions  # noqa: PLC0415
+    from pipeline.sandbox.options import OverLimit, Quirk, SandboxOptions  # noqa: PLC0415
     from pipeline.sandbox.renders import animatic_renderer  # noqa: PLC0415
 
     render, version = animatic_renderer(find_ffmpeg(os.environ))
@@ -220,6 +242,8 @@ def _options(args: argparse.Namespace) -> SandboxOptions:
         history_inputs=args.history_inputs,
         forget_deleted=args.forget_deleted,
         sync_limit_s=args.sync_limit,
+        quirks=frozenset(Quirk(name) for name in args.quirk),
+        socket_idle_s=args.socket_idle,
         state=args.state,
         record=args.record,
         faults=_faults(args.faults, args.client_pid_file),

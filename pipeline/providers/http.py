@@ -29,6 +29,7 @@ from pipeline.errors import (
     SubmissionInDoubt,
     Unavailable,
 )
+from pipeline.masking import build_mask
 from pipeline.model import FileReference
 from pipeline.providers.base import (
     BillingRow,
@@ -50,7 +51,6 @@ _UPLOAD_LIMIT_S = 600.0
 # No answer that we read is anywhere near this; a larger one is not an answer.
 _MAX_ANSWER_BYTES = 8_000_000
 _MAX_HISTORY_PAGES = 200
-_SHORTEST_SECRET = 12
 # A server's clock that is further off than this is no clock.
 _CENTURY = timedelta(days=36_500)
 # The pool that httpx handles well; more connections make it slower, not faster.
@@ -69,6 +69,7 @@ class HttpProvider:
         submit_timeout_s: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
         utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+        max_connections: int = _MAX_CONNECTIONS,
     ) -> None:
         self._dialect = dialect
         self._submit_timeout_s = submit_timeout_s
@@ -76,14 +77,14 @@ class HttpProvider:
         self._utc = utc
         self._server_ahead_s: float | None = None
         self._authorization = {"Authorization": f"Bearer {key}"}
-        # A short one is the sandbox's: no secret, and part of many an honest word.
-        self._secret = key if len(key) >= _SHORTEST_SECRET else ""
+        self._without_key = build_mask(key)
         labels = {"User-Agent": f"storyboard/{__version__}", "Accept-Encoding": "identity"}
         timeout = httpx.Timeout(_CALL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
 
         def client(keepalive: int) -> httpx.AsyncClient:
             limits = httpx.Limits(
-                max_connections=_MAX_CONNECTIONS, max_keepalive_connections=keepalive
+                max_connections=min(max_connections, _MAX_CONNECTIONS),
+                max_keepalive_connections=keepalive,
             )
             # trust_env=False: no proxy and no .netrc may see or replace the key unasked.
             return httpx.AsyncClient(
@@ -138,8 +139,9 @@ class HttpProvider:
             raise self._unreachable(exc) from exc
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as exc:
             unsendable = _unsendable(exc)
-        # A TLS fault in mid-answer reaches us as a plain ssl.SSLError, which is an OSError.
-        except (httpx.HTTPError, OSError) as exc:
+        # A TLS fault in mid-answer reaches us as a plain ssl.SSLError, which is an OSError; a
+        # redirect to what is no address as an error of httpx outside of its own tree.
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
             raise SubmissionInDoubt(
                 f"the connection broke before the answer ({type(exc).__name__})"
             ) from exc
@@ -269,7 +271,8 @@ class HttpProvider:
                 return await self._send(self._calls, request, read_timeout_s=read_timeout_s)
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as exc:
             unsendable = _unsendable(exc)
-        except (httpx.HTTPError, OSError) as exc:  # a TimeoutError is an OSError
+        # A TimeoutError is an OSError; a redirect to what is no address gives the other two.
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as exc:
             raise self._unreachable(exc) from exc
         # Not in the block above: the exception there may hold the key, and would come along.
         raise unsendable
@@ -308,14 +311,10 @@ class HttpProvider:
     def _compare_clocks(self, date: str) -> None:
         try:
             ahead = parsedate_to_datetime(date) - self._utc()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return
         if abs(ahead) < _CENTURY:
             self._server_ahead_s = ahead.total_seconds()
-
-    def _without_key(self, text: str) -> str:
-        """Words of the server that may be shown: some servers repeat the key they refuse."""
-        return text.replace(self._secret, "***") if self._secret else text
 
     def _unreachable(self, exc: Exception) -> Unavailable:
         host = urlsplit(self._base_url).netloc

@@ -11,12 +11,11 @@ import json
 import secrets
 import sqlite3
 import uuid
-from dataclasses import dataclass
 
 from pipeline.sandbox.answers import NS_PER_S, Refusal
-from pipeline.sandbox.bill import REFUNDED_CODES, micro_usd, price_micro_usd, usd_text
+from pipeline.sandbox.bill import REFUNDED_CODES, micro_usd, usd_text
 from pipeline.sandbox.options import OverLimit, SandboxOptions
-from pipeline.sandbox.orders import Order
+from pipeline.sandbox.purchases import Purchase
 from pipeline.sandbox.store import Store, Task, ViolationKind
 
 MEDIA_NOT_FETCHED = 1402
@@ -27,12 +26,8 @@ NO_CREDIT = 1407
 _UNFINISHED = "(ends_ns IS NULL OR ends_ns > :now)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageFile:
-    """A reference image that can be fetched: its name in the uploads folder and its content."""
-
-    file: str
-    sha256: str
+class TaskExists(Exception):
+    """A task of this id was accepted before."""
 
 
 class Account:
@@ -43,49 +38,45 @@ class Account:
         self._options = options
         self._window_ns = round(options.rate_window_s * NS_PER_S)
 
-    def accept(
-        self,
-        order: Order,
-        images: list[ImageFile | None],
-        *,
-        access_key_id: str,
-        now_ns: int,
-    ) -> Task:
-        """Make and bill a task; ``images`` in the order's order, None for one out of reach.
+    def accept(self, purchase: Purchase, *, now_ns: int) -> Task:
+        """Make and bill a task.
 
         Raises:
+            TaskExists: there was a task of this id before.
             Refusal: no credit (as configured), or 429 above a limit. Nothing was made.
         """
-        content_key = _content_key(order, images)
-        task_id = secrets.token_hex(16)
+        price, content_key = purchase.price_micro_usd, purchase.content_key
+        task_id = purchase.task_id or secrets.token_hex(16)
         with self._store.transaction() as db:
-            price = price_micro_usd(order.model, order.duration_s)
+            self._check_new(purchase, now_ns)
             self._check_credit(price, now_ns)
             self._start_queued(db, now_ns)
             refusal = self._over_limit(now_ns)
             if refusal is None or self._options.over_limit is OverLimit.QUEUE:
-                lost = next((n for n, image in enumerate(images, 1) if image is None), None)
+                _put_aside(db, task_id)
                 db.execute(
                     "INSERT INTO tasks (id, model, inputs, image_files, content_key,"
                     " access_key_id, webhook, price_micro_usd, created_ns, starts_ns, latency_ns,"
-                    " outcome, error_code, error, dup_of)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    " outcome, error_code, error, dup_of, results, request_key)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         task_id,
-                        order.model,
-                        json.dumps(order.inputs),
-                        json.dumps([image.file if image else "" for image in images]),
+                        purchase.model,
+                        json.dumps(purchase.inputs),
+                        json.dumps(purchase.files),
                         content_key,
-                        access_key_id,
-                        order.webhook,
+                        purchase.access_key_id,
+                        purchase.webhook,
                         price,
                         now_ns,
                         now_ns if refusal is None else None,
                         self._latency_ns(db, content_key),
-                        "failed" if lost else None,
-                        MEDIA_NOT_FETCHED if lost else 0,
-                        f"reference image {lost} could not be fetched" if lost else "",
+                        "failed" if purchase.lost else None,
+                        MEDIA_NOT_FETCHED if purchase.lost else 0,
+                        purchase.lost,
                         self._earlier_twin(content_key, now_ns),
+                        purchase.results,
+                        purchase.request_key,
                     ),
                 )
                 _bill(db, task_id, "deduct", price, now_ns)
@@ -98,15 +89,19 @@ class Account:
             raise LookupError(task_id)
         return task
 
-    def poll(self, task_id: str, *, now_ns: int) -> Task | None:
-        """The task as a client sees it now; None if unknown. Impatience is noted."""
+    def poll(self, task_id: str, *, now_ns: int, may_be_unknown: bool = False) -> Task | None:
+        """The task as a client sees it now; None if unknown. Impatience is noted.
+
+        ``may_be_unknown``: the client chose the id, so asking whether there is one is fair.
+        """
         with self._store.transaction() as db:
             self._start_queued(db, now_ns)
             task = self._store.task(task_id, now_ns=now_ns)
             if task is None:
-                self._store.note_violation(
-                    ViolationKind.UNKNOWN_TASK, at_ns=now_ns, task_id=task_id[:64]
-                )
+                if not may_be_unknown:
+                    self._store.note_violation(
+                        ViolationKind.UNKNOWN_TASK, at_ns=now_ns, task_id=task_id[:64]
+                    )
                 return None
             if task.last_poll_ns is not None:
                 gap_s = (now_ns - task.last_poll_ns) / NS_PER_S
@@ -165,6 +160,15 @@ class Account:
         return self._store.tasks(
             "outcome IS NULL AND deleted_ns IS NULL", {}, now_ns=now_ns, tail="ORDER BY seq"
         )
+
+    def _check_new(self, purchase: Purchase, now_ns: int) -> None:
+        """Inside the transaction: two servers of one folder must not both take an id."""
+        task_id = purchase.task_id
+        if task_id is None or not self._store.is_known(task_id):
+            return
+        earlier = self._store.task(task_id, now_ns=now_ns)
+        if not purchase.may_replace or (earlier is not None and not earlier.is_final):
+            raise TaskExists(task_id)
 
     def _check_credit(self, price: int, now_ns: int) -> None:
         balance = self.balance_micro_usd(now_ns=now_ns)
@@ -262,14 +266,13 @@ class Account:
         return twins[0].id if twins else None
 
 
-def _content_key(order: Order, images: list[ImageFile | None]) -> str:
-    """Equal for orders that yield the same clip: uploads count by content, not by address."""
-    pictures = [
-        f"sha256:{image.sha256}" if image else f"url:{url}"
-        for url, image in zip(order.images, images, strict=True)
-    ]
-    facts = [order.model, pictures, order.prompt, order.duration_s, order.resolution]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+def _put_aside(db: sqlite3.Connection, task_id: str) -> None:
+    """Make room for a new task of this id: the old one, and its bill, keep an id of their own."""
+    row = db.execute("SELECT seq FROM tasks WHERE id = ?", (task_id,)).fetchone()
+    if row is not None:
+        aside = f"{task_id}#{row['seq']}"
+        db.execute("UPDATE tasks SET id = ? WHERE id = ?", (aside, task_id))
+        db.execute("UPDATE bill SET task_id = ? WHERE task_id = ?", (aside, task_id))
 
 
 def _settle(db: sqlite3.Connection, task_id: str) -> None:

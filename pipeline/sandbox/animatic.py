@@ -1,7 +1,9 @@
-"""What the sandbox's video model returns: the references in motion, under a slate.
+"""What the sandbox's video models return: what was given in motion, under a slate.
 
-A clip is planned from its content alone (which picture when, which camera move, which chord), then
-drawn frame by frame and piped to ffmpeg; the same input gives the same bytes.
+That is the references or the first frame under a moving camera, a given film in other colours, or
+coloured light where there are only words. A clip is planned from its content alone (which picture
+when, which camera move, which chord), then drawn frame by frame and piped to ffmpeg; the same input
+gives the same bytes.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from pipeline.errors import FileMissing
-from pipeline.sandbox import bed, encoder, planes, slate, stills
+from pipeline.sandbox import backdrops, bed, encoder, footage, planes, slate, stills
 from pipeline.sandbox.camera import Move, choose_moves, smoothstep
+from pipeline.sandbox.encoder import Container
 from pipeline.sandbox.planes import Planes
 from pipeline.sandbox.slate import Slate
 from pipeline.sandbox.stills import Still
@@ -36,20 +39,31 @@ _TIME_LIMIT_S, _TIME_LIMIT_PER_S = 30.0, 10.0
 class AnimaticSpec:
     """One clip to draw.
 
-    ``images`` 1 to 7 local PNG, JPEG or WebP files, ``@image1`` first; ``prompt`` and ``title``
-    any text; ``duration_s`` whole seconds, 1 or more; ``resolution`` ``480p`` or ``720p``.
+    ``images`` up to 7 local image files, ``@image1`` first, or ``video`` a film to be shown in
+    other colours, or neither: words alone, which need a ``size_px``. ``prompt`` and ``title`` any
+    text; ``duration_s`` 1 or more, rounded to whole frames; ``resolution`` ``480p`` or ``720p``.
+    ``size_px`` width and height, even; None: the shape nearest to the first image, or the film's.
+    ``take`` tells clips of one order apart; ``quality`` 20 to 99; ``tags`` what the slate calls
+    the pictures, empty: by their numbers.
     """
 
     images: tuple[Path, ...]
     prompt: str
-    duration_s: int
+    duration_s: int | Decimal
     resolution: str
     title: str
     price_usd: Decimal
+    size_px: tuple[int, int] | None = None
+    video: Path | None = None
+    take: int = 1
+    container: Container = Container.MP4
+    quality: int = 95
+    tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.images) <= MAX_IMAGES:
-            raise ValueError(f"1 to {MAX_IMAGES} images; {len(self.images)} given")
+        needed = 1 if self.size_px is None and self.video is None else 0
+        if not needed <= len(self.images) <= MAX_IMAGES:
+            raise ValueError(f"{needed} to {MAX_IMAGES} images; {len(self.images)} given")
         if self.duration_s < 1:
             raise ValueError(f"a clip lasts 1 s or more, not {self.duration_s}")
         if self.resolution not in _SIZES:
@@ -68,12 +82,17 @@ class Stretch:
 
 
 def frame_size(spec: AnimaticSpec) -> tuple[int, int]:
-    """Width and height in pixels: of the shapes on offer, the nearest to the first reference.
+    """Width and height in pixels: as asked for, as the film to be edited has it, or of the shapes
+    on offer the nearest to the first reference.
 
     Raises:
-        MediaError: the first reference is not a readable image.
+        MediaError: the first reference is not a readable image, or the film no film.
         FileMissing: it is not there.
     """
+    if spec.size_px is not None:
+        return spec.size_px
+    if spec.video is not None:
+        return footage.probe(spec.video).frame_px
     width_px, height_px = stills.read_size(_present(spec.images[0]), _name(spec, 0))
     aspect = math.log(width_px / height_px)
     return min(_SIZES[spec.resolution], key=lambda size: abs(math.log(size[0] / size[1]) - aspect))
@@ -90,7 +109,7 @@ def share_out(frames: int, pictures: int) -> tuple[Stretch, ...]:
 def render(
     spec: AnimaticSpec, destination: Path, *, ffmpeg: Path, time_limit_s: float | None = None
 ) -> None:
-    """Draw one clip into ``destination``: MP4, H.264 and stereo AAC, ``duration_s`` x 24 frames.
+    """Draw one clip into ``destination``: picture and stereo sound, ``duration_s`` x 24 frames.
 
     It blocks for about half the clip's length. ``time_limit_s`` is how long ffmpeg may take; by
     default many times what it needs.
@@ -108,29 +127,53 @@ def render(
         resolution=spec.resolution,
         price_usd=spec.price_usd,
     )
-    card = slate.build(words, frame, len(spec.images))
-    pictures = tuple(
-        stills.load(_present(path), _name(spec, index), frame, card.clear)
-        for index, path in enumerate(spec.images)
-    )
+    card = slate.build(words, frame, spec.tags or _numbers(spec))
     seed = _seed(spec)
     form = encoder.Format(
-        width_px=frame[0], height_px=frame[1], fps=FPS, frames=spec.duration_s * FPS
+        width_px=frame[0],
+        height_px=frame[1],
+        fps=FPS,
+        frames=round(spec.duration_s * FPS),
+        container=spec.container,
+        quality=spec.quality,
     )
+    encoder.encode(
+        _film(spec, form, card) if spec.video is not None else _stills(spec, form, card, seed),
+        bed.build_wav(float(spec.duration_s), seed),
+        form,
+        destination,
+        ffmpeg=ffmpeg,
+        time_limit_s=time_limit_s or _TIME_LIMIT_S + _TIME_LIMIT_PER_S * float(spec.duration_s),
+    )
+
+
+def _film(spec: AnimaticSpec, form: encoder.Format, card: Slate) -> Iterator[Planes]:
+    """The given film, recoloured, from its beginning."""
+    if spec.video is None:
+        raise ValueError("there is no film to show")
+    pictures = footage.recoloured(spec.video, card.frame, fps=form.fps, frames=form.frames)
+    for index, picture in enumerate(pictures):
+        slate.lay(card, picture, index=index, count=form.frames, fps=form.fps, reference=0)
+        yield picture
+
+
+def _stills(spec: AnimaticSpec, form: encoder.Format, card: Slate, seed: bytes) -> Iterator[Planes]:
+    """The pictures one after the other, the camera moving."""
+    pictures = tuple(
+        stills.load(_present(path), _name(spec, index), card.frame, card.clear)
+        for index, path in enumerate(spec.images)
+    ) or (Still(plate=backdrops.lights(card.frame, seed), card=None),)
     stretches = share_out(form.frames, len(pictures))
     moves = choose_moves(
         seed,
         (stretches[0].end - stretches[0].first) / FPS,
-        tuple(picture.spare(frame) for picture in pictures),
+        tuple(picture.spare(card.frame) for picture in pictures),
     )
-    encoder.encode(
-        _draw(form, pictures, stretches, moves, card),
-        bed.build_wav(spec.duration_s, seed),
-        form,
-        destination,
-        ffmpeg=ffmpeg,
-        time_limit_s=time_limit_s or _TIME_LIMIT_S + _TIME_LIMIT_PER_S * spec.duration_s,
-    )
+    return _draw(form, pictures, stretches, moves, card)
+
+
+def _numbers(spec: AnimaticSpec) -> tuple[str, ...]:
+    return tuple(f"@image{number}" for number in range(1, len(spec.images) + 1))
 
 
 def _draw(
@@ -159,12 +202,14 @@ def _draw(
 def _seed(spec: AnimaticSpec) -> bytes:
     """What chance is replaced by: a digest of everything that the model would be given."""
     digest = hashlib.sha256()
-    for path in spec.images:
+    for path in (*spec.images, *([] if spec.video is None else [spec.video])):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     # Lone surrogates can arrive in JSON text and have no UTF-8.
     digest.update(spec.prompt.encode("utf-8", "surrogatepass"))
     digest.update(f"\0{spec.duration_s}\0{spec.resolution}".encode())
+    if spec.take > 1:
+        digest.update(f"\0{spec.take}".encode())
     return digest.digest()
 
 

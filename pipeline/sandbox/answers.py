@@ -62,14 +62,24 @@ async def read_object(request: Request) -> dict[str, object]:
     Raises:
         Refusal: 400, the body is not JSON or not an object.
     """
+    body = await read_json(request)
+    if not isinstance(body, dict):
+        raise Refusal(400, "request body must be a JSON object")
+    return body
+
+
+async def read_json(request: Request) -> object:
+    """Body of a request as JSON.
+
+    Raises:
+        Refusal: 400, it is none.
+    """
     try:
         body = json.loads(await request.body(), parse_constant=_refuse_constant)
         # Half of a surrogate pair is JSON, but no text that could ever be sent back.
         json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as exc:
         raise Refusal(400, "request body is not valid JSON") from exc
-    if not isinstance(body, dict):
-        raise Refusal(400, "request body must be a JSON object")
     return body
 
 

@@ -29,6 +29,18 @@ def studio(frame: tuple[int, int]) -> Planes:
     return _finished((light + (dark - light) * share).astype(np.float32), frame)
 
 
+def lights(frame: tuple[int, int], seed: bytes) -> Planes:
+    """Two coloured lights in a dark room, where there is no picture; equal seeds look alike."""
+    rows, columns = np.mgrid[0:36, 0:36].astype(np.float32) / np.float32(35)
+    colour = np.full((36, 36, 3), 18, np.float32)
+    for at in (0, 6):
+        x, y, reach = (0.15 + 0.7 * value / 255 for value in seed[at : at + 3])
+        away = np.hypot(columns - np.float32(x), rows - np.float32(y)) / np.float32(0.4 + reach / 2)
+        hue = np.array([60 + 195 * value / 255 for value in seed[at + 3 : at + 6]], np.float32)
+        colour += np.exp(-away * away, dtype=np.float32)[..., None] * hue * np.float32(0.5)
+    return _finished(np.clip(colour, 0, 255), frame)
+
+
 def glow(picture: Image.Image, frame: tuple[int, int]) -> Planes:
     """The picture as a dark, soft glow of its own colours, in the frame's shape."""
     small = ImageOps.fit(picture, _grid(frame, _GLOW_CELLS), Image.Resampling.BOX)

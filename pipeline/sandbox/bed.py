@@ -31,12 +31,12 @@ _FADE_IN_S, _FADE_OUT_S = 0.5, 0.8
 _Samples = npt.NDArray[np.float64]
 
 
-def build_wav(duration_s: int, seed: bytes) -> bytes:
-    """A 16-bit stereo 48 kHz WAV of exactly ``duration_s`` seconds; same seed, same bytes.
+def build_wav(duration_s: float, seed: bytes) -> bytes:
+    """A 16-bit stereo 48 kHz WAV of ``duration_s`` seconds; same seed, same bytes.
 
     ``seed`` holds at least 8 bytes; its first one picks the chord.
     """
-    count = duration_s * SAMPLE_RATE
+    count = round(duration_s * SAMPLE_RATE)
     time_s = np.arange(count) / SAMPLE_RATE
     dice = np.random.default_rng(list(seed))
     chord = _CHORDS[seed[0] % len(_CHORDS)]

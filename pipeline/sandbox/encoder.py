@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import av
@@ -23,20 +24,37 @@ import av.error
 from pipeline.errors import FfmpegMissing, MediaError, StorageError
 from pipeline.sandbox.planes import Planes
 
-_SOUND, _CLIP, _LOG = "sound.wav", "clip.mp4", "stderr.log"
+_SOUND, _CLIP, _LOG = "sound.wav", "clip", "stderr.log"
+_USUAL_QUALITY = 95
 _TAIL_BYTES = 2000
 # Keys and FFREPORT stay out; a library path is what some builds need to start at all.
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 
 
+class Container(StrEnum):
+    """The kinds of file; MP4 and MOV hold H.264 and AAC, WebM holds VP9 and Opus."""
+
+    MP4 = "mp4"
+    MOV = "mov"
+    WEBM = "webm"
+
+
+_DEMUXERS = {Container.MP4: "mp4", Container.MOV: "mov", Container.WEBM: "matroska"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """What is to be written: even sizes in pixels, whole frames a second, exact frame count."""
+    """What is to be written: even sizes in pixels, whole frames a second, exact frame count.
+
+    ``quality`` 20 to 99, as customers know it.
+    """
 
     width_px: int
     height_px: int
     fps: int
     frames: int
+    container: Container = Container.MP4
+    quality: int = _USUAL_QUALITY
 
 
 def encode(
@@ -48,7 +66,7 @@ def encode(
     ffmpeg: Path,
     time_limit_s: float,
 ) -> None:
-    """Write an H.264/AAC MP4 to ``destination``, replacing what is there.
+    """Write a clip to ``destination``, replacing what is there.
 
     The same pictures, sound and ffmpeg give the same bytes. On any failure nothing is left.
 
@@ -87,14 +105,33 @@ def build_command(program: str, form: Format) -> list[str]:
         *("-map", "0:v:0", "-map", "1:a:0", "-map_metadata", "-1", "-filter_threads", "1"),
         *("-vf", bt709, "-color_range", "tv", "-color_primaries", "bt709"),
         *("-color_trc", "bt709", "-colorspace", "bt709"),
-        # aq-mode 3 spends bits in dark areas, where soft backdrops would otherwise show bands.
-        *("-c:v", "libx264", "-threads:v", "1", "-preset", "veryfast", "-crf", "21"),
-        *("-profile:v", "high", "-pix_fmt", "yuv420p", "-x264-params", "aq-mode=3"),
-        *("-g", str(2 * form.fps), "-video_track_timescale", "12288"),
-        *("-c:a", "aac", "-b:a", "128k", "-ar", "48000", "-ac", "2"),
+        *(_vp9(form) if form.container is Container.WEBM else _h264(form)),
+        *("-g", str(2 * form.fps), "-ar", "48000", "-ac", "2"),
         *("-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"),
-        *("-metadata", "comment=animatic", "-movflags", "+faststart", "-f", "mp4", _CLIP),
+        *("-metadata", "comment=animatic", "-f", form.container.value, _CLIP),
     ]
+
+
+def _h264(form: Format) -> tuple[str, ...]:
+    # A quarter of a step for each point below the usual quality: 20 is x264's 40, a rough sketch.
+    crf = 21 + round((_USUAL_QUALITY - form.quality) / 4)
+    return (
+        # aq-mode 3 spends bits in dark areas, where soft backdrops would otherwise show bands.
+        *("-c:v", "libx264", "-threads:v", "1", "-preset", "veryfast", "-crf", str(crf)),
+        *("-profile:v", "high", "-pix_fmt", "yuv420p", "-x264-params", "aq-mode=3"),
+        *("-video_track_timescale", "12288", "-c:a", "aac", "-b:a", "128k"),
+        *("-movflags", "+faststart"),
+    )
+
+
+def _vp9(form: Format) -> tuple[str, ...]:
+    # Realtime at its fastest: VP9's own pace would take longer than the clip lasts.
+    crf = 31 + round((_USUAL_QUALITY - form.quality) / 4)
+    return (
+        *("-c:v", "libvpx-vp9", "-threads:v", "1", "-deadline", "realtime", "-cpu-used", "8"),
+        *("-crf", str(crf), "-b:v", "0", "-pix_fmt", "yuv420p"),
+        *("-c:a", "libopus", "-b:a", "96k"),
+    )
 
 
 def _run(command: list[str], work: Path, pictures: Iterable[Planes], time_limit_s: float) -> None:
@@ -176,7 +213,7 @@ def _printable_tail(log: Path) -> str:
 def _check(clip: Path, form: Format) -> None:
     """Count the coded pictures: an ffmpeg that lost its input early still exits with 0."""
     try:
-        with av.open(str(clip), format="mp4") as container:
+        with av.open(str(clip), format=_DEMUXERS[form.container]) as container:
             frames = sum(1 for packet in container.demux(video=0) if packet.size)
     except (av.error.FFmpegError, IndexError) as exc:
         raise MediaError(f"ffmpeg wrote an animatic that cannot be read back: {exc}") from exc

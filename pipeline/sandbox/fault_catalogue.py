@@ -170,7 +170,14 @@ def _cut(accept: bool | None = None) -> Kind:
     return Kind(on=_ALL, fixed={"accept": accept})
 
 
-_CODE = Option(whole(0, 10**6), "a whole number", 1403)
+def _failure(value: object) -> object:
+    """Reads a failure's number, or its name."""
+    if isinstance(value, str):
+        return value if re.fullmatch(r"[A-Za-z]\w{0,63}", value, re.ASCII) else None
+    return whole(0, 10**6)(value)
+
+
+_CODE = Option(_failure, "a whole number, or a code such as timeoutProvider", 1403)
 
 KINDS: Mapping[str, Kind] = {
     # The connection.
@@ -226,6 +233,7 @@ KINDS: Mapping[str, Kind] = {
         on=_RESULT, moment=Moment.ANSWER, takes={"status": Option(text, "a text", "queued")}
     ),
     "regress": Kind(on=_RESULT, moment=Moment.ANSWER),
+    "unseen": Kind(on=_RESULT, moment=Moment.ANSWER),
     "fail_task": Kind(
         on=_RESULT,
         moment=Moment.ARRIVAL,

@@ -14,17 +14,29 @@ from email.utils import formatdate
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.sandbox import delivery
+from pipeline.sandbox.account import EXECUTION_FAILED
 from pipeline.sandbox.answers import NS_PER_S
 from pipeline.sandbox.bill import FAULT_COUNTER
 from pipeline.sandbox.canary import Canary
+from pipeline.sandbox.dialects import FilesFaults, RunwareFaults, WaveSpeedFaults
 from pipeline.sandbox.fault_catalogue import Endpoint, Moment
-from pipeline.sandbox.fault_requests import find_endpoint, narrow_history, prompt_in
+from pipeline.sandbox.fault_requests import (
+    find_endpoint,
+    find_runware_endpoint,
+    is_runware,
+    key_in,
+    narrow_history,
+    prompt_in,
+)
 from pipeline.sandbox.fault_rules import Event, FaultScript, Rule, Tally
 from pipeline.sandbox.lifetimes import Lifetimes
 from pipeline.sandbox.meddling import Meddler
+from pipeline.sandbox.options import Quirk
+from pipeline.sandbox.runware_errors import FAILURE_NUMBERS
 from pipeline.sandbox.spoiling import (
     HOSTILE,
     Answer,
+    Dialect,
     instead,
     spoil,
 )
@@ -32,9 +44,17 @@ from pipeline.sandbox.store import Store, ViolationKind
 from pipeline.sandbox.wire import Wire, wire_of
 
 _FILES = frozenset({Endpoint.DOWNLOAD, Endpoint.UPLOAD_PUT})
-_RUNNING = frozenset({"created", "processing"})
 # Faults after which the client has the right answer in its hands.
 _HARMLESS = frozenset({"slow", "slow_body", "refuse", "two_outputs", "object_outputs", "nsfw_flag"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a request asks for, of which task (or empty), and in which dialect."""
+
+    endpoint: Endpoint
+    task_id: str
+    dialect: Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +64,7 @@ class _Call:
     endpoint: Endpoint
     task_id: str
     prompt: str
+    dialect: Dialect
     scope: Scope
     send: Send
     wire: Wire
@@ -69,7 +90,10 @@ class FaultLayer:
         clock: Callable[[], int],
         places: Mapping[str, str],
         shut_door: Callable[[float], Awaitable[None]],
+        quirks: frozenset[Quirk],
     ) -> None:
+        self._wavespeed, self._runware = WaveSpeedFaults(), RunwareFaults(quirks)
+        self._files = FilesFaults()
         self._script = script
         self._store = store
         self._meddler = meddler
@@ -89,11 +113,19 @@ class FaultLayer:
         async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
             self._note_key(scope)
             send = self._with_date(send)
-            found = find_endpoint(scope, of_files=False)
+            dialect: Dialect = self._wavespeed
+            if is_runware(scope):
+                dialect = self._runware
+                body = await delivery.read_body(receive)
+                self._keys.update({key_in(body)} - {b""})
+                receive = delivery.replay(body, receive)
+                found = find_runware_endpoint(body)
+            else:
+                found = find_endpoint(scope, of_files=False)
             if found is None:
                 await app(scope, receive, send)
             else:
-                await self._play(app, found, scope, receive, send)
+                await self._play(app, _Found(*found, dialect), scope, receive, send)
 
         return faulty
 
@@ -108,7 +140,7 @@ class FaultLayer:
                     self._note_stray(scope)
                 await app(scope, receive, send)
             else:
-                await self._play(app, found, scope, receive, send)
+                await self._play(app, _Found(*found, self._files), scope, receive, send)
 
         return faulty
 
@@ -130,12 +162,12 @@ class FaultLayer:
     async def _play(
         self,
         app: ASGIApp,
-        found: tuple[Endpoint, str],
+        found: _Found,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
-        endpoint, task_id = found
+        endpoint, task_id, dialect = found.endpoint, found.task_id, found.dialect
         if endpoint is Endpoint.SUBMIT:
             self._last_submit_ns = self._clock()
         if not self._concerns(endpoint):
@@ -149,6 +181,7 @@ class FaultLayer:
             endpoint=endpoint,
             task_id=task_id,
             prompt=prompt,
+            dialect=dialect,
             scope=scope,
             send=send,
             wire=wire_of(scope),
@@ -158,18 +191,13 @@ class FaultLayer:
             if rule.fault == "lag":
                 before_ns = self._clock() - round(rule.seconds() * NS_PER_S)
                 self._note(rule, call)
-            elif rule.fault == "delay":
-                self._note(rule, call)
-                if not await call.wire.pause(rule.seconds()):
-                    await call.wire.close()
-                    return
-            elif rule.joins:
-                self._meddle(rule, call)
-            else:
-                self._note(rule, call)
-                await self._deliver(rule, call, None)
+            elif not await self._arrive(rule, call):
                 return
-        gone = None if facts is None else self._lifetimes.over(endpoint, facts.created_ns, scope)
+        gone: Answer | None = None
+        if facts is not None:
+            gone = self._lifetimes.over(endpoint, facts.created_ns, scope, dialect)
+            if before_ns is not None and facts.created_ns >= before_ns:
+                gone = dialect.unknown_task(endpoint)
         if gone is not None:
             if gone.status == 403:
                 self._store.count("output_get.403")
@@ -177,20 +205,34 @@ class FaultLayer:
                 self._meddler.forget_poll(task_id)
             await delivery.send_whole(gone, send)
             return
-        if endpoint is Endpoint.HISTORY:
+        if endpoint is Endpoint.HISTORY and not task_id:
             body = narrow_history(body, after_ns=self._lifetimes.oldest_ns(), before_ns=before_ns)
         answer = await delivery.hold(app, scope, delivery.replay(body, receive))
-        await self._answer(call, answer if call.of_files else self._lifetimes.dated(answer))
+        await self._answer(call, self._lifetimes.dated(answer, dialect))
+
+    async def _arrive(self, rule: Rule, call: _Call) -> bool:
+        """Play a fault before anything is done; False: nothing will be."""
+        if rule.joins and rule.fault != "delay":
+            self._meddle(rule, call)
+            return True
+        self._note(rule, call)
+        if rule.fault != "delay":
+            await self._deliver(rule, call, None)
+            return False
+        if await call.wire.pause(rule.seconds()):
+            return True
+        await call.wire.close()
+        return False
 
     async def _answer(self, call: _Call, answer: Answer) -> None:
         """Let an answer go, or what the script makes of it."""
-        data = answer.data() if call.endpoint is Endpoint.RESULT else None
-        status = data.get("status") if data else None
-        moments = [Moment.ANSWER] + ([Moment.COMPLETED] if status == "completed" else [])
+        is_poll = call.endpoint is Endpoint.RESULT
+        completed = is_poll and call.dialect.is_completed(answer)
+        moments = [Moment.ANSWER] + ([Moment.COMPLETED] if completed else [])
         for rule in self._firing(call, *moments) if answer.is_good else []:
             self._note(rule, call)
             if rule.fault not in _HARMLESS and not _tells(rule):
-                self._forgive(call, was_final=status is not None and status not in _RUNNING)
+                self._forgive(call, was_final=is_poll and call.dialect.is_final(answer))
             await self._deliver(rule, call, answer)
             return
         await delivery.send_whole(answer, call.send)
@@ -200,9 +242,13 @@ class FaultLayer:
         now_ns, took = self._clock(), True
         match rule.fault:
             case "fail_task" | "nsfw":
+                # A word is one dialect's own name for what the other has numbers for.
+                name = rule.text("code")
+                number = FAILURE_NUMBERS.get(name, EXECUTION_FAILED) if name else rule.whole("code")
                 took = self._meddler.fail(
                     call.task_id,
-                    code=rule.whole("code"),
+                    code=number,
+                    name=name,
                     error=self._fill(rule.text("error")),
                     now_ns=now_ns,
                 )
@@ -225,7 +271,7 @@ class FaultLayer:
     async def _deliver(self, rule: Rule, call: _Call, answer: Answer | None) -> None:
         """Play a fault that decides what the client gets; ``answer`` None: nothing was done."""
         send, wire = call.send, call.wire
-        other = instead(rule, self._fill, of_files=call.of_files)
+        other = instead(rule, self._fill, call.dialect)
         if other is not None:
             await delivery.send_whole(other, send)
             return
@@ -267,9 +313,11 @@ class FaultLayer:
                 await self._shut_door(rule.seconds())
                 await delivery.send_whole(answer.with_header(b"connection", b"close"), send)
             case "expire_url":
-                await delivery.send_whole(self._lifetimes.expired(answer), send)
+                await delivery.send_whole(self._lifetimes.expired(answer, call.dialect), send)
+            case "unseen":
+                await delivery.send_whole(call.dialect.unknown_task(call.endpoint), send)
             case _:
-                spoiled = spoil(rule, answer, self._fill)
+                spoiled = spoil(rule, answer, self._fill, call.dialect)
                 await delivery.send_whole(answer if spoiled is None else spoiled, send)
 
     def _concerns(self, endpoint: Endpoint) -> bool:

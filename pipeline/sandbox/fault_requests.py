@@ -25,8 +25,19 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
 _API = [(method, re.compile(f"/api/v3{path}"), endpoint) for method, path, endpoint in _ROUTES]
 _FILES = [
     ("PUT", re.compile(r"/uploads/[^/]+/[^/]+"), Endpoint.UPLOAD_PUT),
-    ("GET", re.compile(r"/outputs/(?P<id>[^/]+)/clip\.mp4"), Endpoint.DOWNLOAD),
+    ("GET", re.compile(r"/outputs/(?P<id>[^/]+)/[^/]+"), Endpoint.DOWNLOAD),
 ]
+
+
+_TASK_TYPES = {
+    "videoInference": Endpoint.SUBMIT,
+    "getResponse": Endpoint.RESULT,
+    "getTaskDetails": Endpoint.HISTORY,
+    "imageUpload": Endpoint.UPLOAD_BINARY,
+    "mediaStorage": Endpoint.UPLOAD_BINARY,
+    "accountManagement": Endpoint.BALANCE,
+    "modelSearch": Endpoint.MODELS,
+}
 
 
 def find_endpoint(scope: Scope, *, of_files: bool) -> tuple[Endpoint, str] | None:
@@ -37,14 +48,47 @@ def find_endpoint(scope: Scope, *, of_files: bool) -> tuple[Endpoint, str] | Non
     return None
 
 
+def is_runware(scope: Scope) -> bool:
+    """Whether a request is in the dialect where only the body says what it asks for."""
+    return scope["method"] == "POST" and f"{scope['path']}/".startswith("/v1/")
+
+
+def find_runware_endpoint(body: bytes) -> tuple[Endpoint, str] | None:
+    """As ``find_endpoint``; of several tasks in one body the first that faults play on counts."""
+    tasks = _parsed(body)
+    for task in tasks if isinstance(tasks, list) else []:
+        kind = task.get("taskType") if isinstance(task, dict) else None
+        endpoint = _TASK_TYPES.get(kind) if isinstance(kind, str) else None
+        if endpoint is not None:
+            is_about_task = endpoint in {Endpoint.RESULT, Endpoint.HISTORY}
+            return endpoint, str(task.get("taskUUID")).lower() if is_about_task else ""
+    return None
+
+
+def key_in(body: bytes) -> bytes:
+    """The key that a body's leading task carries; empty where there is none."""
+    tasks = _parsed(body)
+    first = tasks[0] if isinstance(tasks, list) and tasks else None
+    key = first.get("apiKey") if isinstance(first, dict) else None
+    return key.encode() if isinstance(key, str) else b""
+
+
 def prompt_in(body: bytes) -> str:
-    """The prompt of a submission's body; empty where there is none."""
+    """The prompt of a submission's body, in either dialect; empty where there is none."""
+    order = _parsed(body)
+    for task in order if isinstance(order, list) else [order]:
+        for name in ("prompt", "positivePrompt"):
+            prompt = task.get(name) if isinstance(task, dict) else None
+            if isinstance(prompt, str):
+                return prompt
+    return ""
+
+
+def _parsed(body: bytes) -> object:
     try:
-        order = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
-        return ""
-    prompt = order.get("prompt") if isinstance(order, dict) else None
-    return prompt if isinstance(prompt, str) else ""
+        return None
 
 
 def narrow_history(body: bytes, *, after_ns: int | None, before_ns: int | None) -> bytes:

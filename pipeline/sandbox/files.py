@@ -21,15 +21,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline.sandbox.account import ImageFile
 from pipeline.sandbox.answers import NS_PER_S, Refusal, is_integer
 from pipeline.sandbox.options import SandboxOptions
+from pipeline.sandbox.outputs import files_end_ns, is_due, media_type, output_names
+from pipeline.sandbox.purchases import StoredFile
 from pipeline.sandbox.renders import RenderQueue
-from pipeline.sandbox.store import Store, Upload, ViolationKind
+from pipeline.sandbox.store import RETENTION_NS, Store, Task, Upload, ViolationKind
 
 # The guard of the official clients' ticket flow.
 MAX_UPLOAD_BYTES = 200 * 1024 * 1024
-_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+_BY_NUMBER = "127.0.0.1"
+_LOOPBACK = frozenset({_BY_NUMBER, "localhost"})
+# Since the last use. Source: https://runware.ai/docs/platform/image-upload
+_UUID_LIFE_NS = 30 * 86_400 * NS_PER_S
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 # First bytes of what counts as an image.
@@ -42,6 +46,13 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"BM"), ".bmp"),
     (re.compile(rb"II\*\x00|MM\x00\*"), ".tiff"),
 )
+_IMAGE_SUFFIXES = frozenset(suffix for _, suffix in _SIGNATURES)
+# The same for video: the box "ftyp" of MP4 and MOV, the EBML head of WebM.
+_VIDEO_SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = (
+    (re.compile(rb"....ftyp", re.DOTALL), ".mp4"),
+    (re.compile(rb"\x1a\x45\xdf\xa3"), ".webm"),
+)
+_VIDEO_SUFFIXES = frozenset(suffix for _, suffix in _VIDEO_SIGNATURES)
 
 
 class Files:
@@ -63,17 +74,24 @@ class Files:
             routes=[
                 Route("/uploads/{id}/{filename}", self._put, methods=["PUT"]),
                 Route("/uploads/{id}/{filename}", self._get_upload, methods=["GET"]),
-                Route("/outputs/{id}/clip.mp4", self._get_output, methods=["GET"]),
+                Route("/outputs/{id}/{name}", self._get_output, methods=["GET"]),
             ],
             exception_handlers={Refusal: _plain_refusal, ClientDisconnect: _gone},
         )
 
     def url(self, request: Request, path: str) -> str:
         """Address on this port, under the host name by which the client knows the API."""
-        return f"http://{request.url.hostname or '127.0.0.1'}:{self._port}{path}"
+        return f"http://{request.url.hostname or _BY_NUMBER}:{self._port}{path}"
 
-    def make_ticket(self, filename: object, size: object, content_type: object) -> Upload:
-        """A new upload ticket, already remembered.
+    def make_ticket(
+        self,
+        filename: object,
+        size: object,
+        content_type: object,
+        *,
+        upload_id: str | None = None,
+    ) -> Upload:
+        """A new upload ticket, already remembered; ``upload_id`` None: any new one.
 
         Raises:
             Refusal: 400 or 413; the message names the field.
@@ -89,7 +107,7 @@ class Files:
         now_ns = self._options.clock()
         name = _safe_name(filename)
         upload = Upload(
-            id=secrets.token_hex(12),
+            id=upload_id or secrets.token_hex(12),
             filename=name,
             content_type=content_type or _guess_type(name),
             size_bytes=size,
@@ -100,29 +118,82 @@ class Files:
         self._store.add_upload(upload)
         return upload
 
-    async def receive(self, filename: str, content_type: str, data: bytes) -> Upload:
+    async def receive(
+        self, filename: str, content_type: str, data: bytes, *, upload_id: str | None = None
+    ) -> Upload:
         """Keep a file that came through the API itself.
 
         Raises:
             Refusal: 400, it is empty; 413, it is too large.
         """
-        ticket = self.make_ticket(filename, len(data), content_type or None)
+        ticket = self.make_ticket(filename, len(data), content_type or None, upload_id=upload_id)
         await self._fill(ticket, _chunks(data))
         return ticket
 
-    def image(self, url: str) -> ImageFile | None:
-        """The stored image behind an address of a files port; None where there is none.
+    def image(self, url: str) -> StoredFile | None:
+        """The stored image behind an address of a files port; None where there is none."""
+        found = self._uploaded(url)
+        return found if found is not None and is_image(found) else None
 
-        The port is not compared: it may have changed since the upload, with the server.
-        """
-        parts = urlsplit(url)
-        pieces = parts.path.split("/")
-        if parts.hostname not in _LOOPBACK or len(pieces) != 4 or pieces[1] != "uploads":
+    def video(self, url: str) -> StoredFile | None:
+        """The stored video, or finished clip, behind an address of a files port; None as above."""
+        found = self._uploaded(url) or self._made(url)
+        return found if found is not None and is_video(found) else None
+
+    def clip(self, task_id: str, name: str) -> StoredFile | None:
+        """A finished clip as an input for others; None where there is none."""
+        task = self._store.task(task_id, now_ns=self._options.clock())
+        if task is None or not self.is_there(task, name):
             return None
-        upload = self._store.upload(pieces[2], now_ns=self._options.clock())
-        if upload is None or upload.file is None or upload.sha256 is None:
+        return self.keep(self._renders.output(task.id, name).read_bytes())
+
+    def is_there(self, task: Task, name: str) -> bool:
+        """Whether this clip of a task can be fetched now."""
+        names, now_ns = output_names(task), self._options.clock()
+        if name not in names or not is_due(task, names.index(name), now_ns=now_ns):
+            return False
+        ends_ns = files_end_ns(task)
+        in_time = ends_ns is None or now_ns < ends_ns
+        return in_time and self._renders.output(task.id, name).exists()
+
+    def keep(self, data: bytes) -> StoredFile:
+        """Store bytes by content, under no address."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        name = sha256 + _suffix(data[:16])
+        part = self._folder / f"{sha256}.{secrets.token_hex(4)}.part"
+        try:
+            part.write_bytes(data)
+            part.replace(self._folder / name)
+        finally:
+            part.unlink(missing_ok=True)
+        return StoredFile(file=name, sha256=sha256)
+
+    def path(self, stored: StoredFile) -> Path:
+        """Where the bytes of a stored file lie."""
+        return self._folder / stored.file
+
+    def _uploaded(self, url: str) -> StoredFile | None:
+        """The port is not compared: it may have changed since the upload, with the server."""
+        pieces = _pieces(url)
+        if len(pieces) != 4 or pieces[1] != "uploads":
             return None
-        return ImageFile(file=upload.file, sha256=upload.sha256) if "." in upload.file else None
+        return self.stored(pieces[2])
+
+    def stored(self, upload_id: str) -> StoredFile | None:
+        """The content of an upload by its id, which counts as use; None where there is none."""
+        now_ns = self._options.clock()
+        upload = self._store.upload(upload_id, now_ns=now_ns, life_ns=_life_ns(upload_id))
+        if upload is None:
+            return None
+        if _is_uuid(upload_id):
+            self._store.renew_upload(upload_id, now_ns=now_ns)
+        return stored_file(upload)
+
+    def _made(self, url: str) -> StoredFile | None:
+        pieces = _pieces(url)
+        if len(pieces) != 4 or pieces[1] != "outputs":
+            return None
+        return self.clip(pieces[2], pieces[3])
 
     async def _put(self, request: Request) -> Response:
         self._refuse_key(request)
@@ -158,20 +229,22 @@ class Files:
     async def _get_output(self, request: Request) -> Response:
         self._refuse_key(request)
         self._store.count("output_get")
+        name = request.path_params["name"]
         task = self._store.task(request.path_params["id"], now_ns=self._options.clock())
-        if task is None or task.status != "completed":
+        if task is None or not self.is_there(task, name):
             raise Refusal(404, "no such object")
-        clip = self._renders.output(task.id)
-        if not clip.exists():
-            raise Refusal(404, "no such object")
+        clip = self._renders.output(task.id, name)
         if request.method == "GET" and "range" not in request.headers:
             self._store.note_download(task.id)
         # The real service keeps clips in an object store behind a CDN, whose ETag is the MD5.
         etag = await asyncio.to_thread(_md5, clip)
-        return FileResponse(clip, media_type="video/mp4", headers={"ETag": f'"{etag}"'})
+        return FileResponse(clip, media_type=media_type(name), headers={"ETag": f'"{etag}"'})
 
     def _find(self, request: Request) -> Upload:
-        upload = self._store.upload(request.path_params["id"], now_ns=self._options.clock())
+        upload_id = request.path_params["id"]
+        upload = self._store.upload(
+            upload_id, now_ns=self._options.clock(), life_ns=_life_ns(upload_id)
+        )
         if upload is None or upload.filename != request.path_params["filename"]:
             raise Refusal(404, "no such object")
         return upload
@@ -199,7 +272,7 @@ class Files:
                     file.write(chunk)
             if size != ticket.size_bytes:
                 raise Refusal(400, f"got {size} bytes, the ticket says {ticket.size_bytes}")
-            name = digest.hexdigest() + _image_suffix(head)
+            name = digest.hexdigest() + _suffix(head)
             part.replace(self._folder / name)
         finally:
             part.unlink(missing_ok=True)
@@ -228,9 +301,45 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _image_suffix(head: bytes) -> str:
-    """File name suffix by content; empty for what is no image."""
-    return next((suffix for pattern, suffix in _SIGNATURES if pattern.match(head)), "")
+def stored_file(upload: Upload) -> StoredFile | None:
+    """The content of an upload; None where the bytes have not come."""
+    if upload.file is None or upload.sha256 is None:
+        return None
+    return StoredFile(file=upload.file, sha256=upload.sha256)
+
+
+def is_image(stored: StoredFile) -> bool:
+    """Whether the first bytes were those of an image."""
+    return Path(stored.file).suffix in _IMAGE_SUFFIXES
+
+
+def is_video(stored: StoredFile) -> bool:
+    """Whether the first bytes were those of a video."""
+    return Path(stored.file).suffix in _VIDEO_SUFFIXES
+
+
+def _is_uuid(upload_id: str) -> bool:
+    """Whether an upload came the way that knows UUIDs, not addresses."""
+    return "-" in upload_id
+
+
+def _life_ns(upload_id: str) -> int:
+    return _UUID_LIFE_NS if _is_uuid(upload_id) else RETENTION_NS
+
+
+def _suffix(head: bytes) -> str:
+    """File name suffix by content; empty for what is neither image nor video."""
+    known = (*_SIGNATURES, *_VIDEO_SIGNATURES)
+    return next((suffix for pattern, suffix in known if pattern.match(head)), "")
+
+
+def _pieces(url: str) -> list[str]:
+    """The path of an address on this machine, cut at its slashes; empty for any other."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return []
+    return parts.path.split("/") if parts.hostname in _LOOPBACK else []
 
 
 def _safe_name(filename: str) -> str:

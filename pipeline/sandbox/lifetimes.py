@@ -10,7 +10,7 @@ from starlette.types import Scope
 from pipeline.sandbox.answers import NS_PER_S
 from pipeline.sandbox.fault_catalogue import Endpoint
 from pipeline.sandbox.fault_rules import FaultScript
-from pipeline.sandbox.spoiling import Answer, Data, flat_error, plain_error
+from pipeline.sandbox.spoiling import Answer, Dialect
 
 _TELL_ADDRESSES = frozenset({Endpoint.SUBMIT, Endpoint.RESULT, Endpoint.HISTORY})
 
@@ -35,44 +35,31 @@ class Lifetimes:
         life_s = self._script.retention_s
         return None if life_s is None else self._clock() - round(life_s * NS_PER_S) + 1
 
-    def over(self, endpoint: Endpoint, created_ns: int, scope: Scope) -> Answer | None:
+    def over(
+        self, endpoint: Endpoint, created_ns: int, scope: Scope, dialect: Dialect
+    ) -> Answer | None:
         """The answer about a task or an address whose life is over; None: it is not."""
         oldest_ns = self.oldest_ns()
         is_download = endpoint is Endpoint.DOWNLOAD
         if oldest_ns is not None and created_ns < oldest_ns:
-            missing = plain_error(404, "no such object\n")
-            return missing if is_download else flat_error(404, "Prediction not found")
+            return dialect.unknown_task(endpoint)
         ends = parse_qs(scope["query_string"].decode("ascii")).get("expires", [""])[0]
         if is_download and ends.isdigit() and self._clock() >= int(ends):
-            return plain_error(403, "the address has expired\n")
+            return dialect.refusal(403, "the address has expired\n")
         return None
 
-    def dated(self, answer: Answer) -> Answer:
+    def dated(self, answer: Answer, dialect: Dialect) -> Answer:
         """An answer whose clip addresses live as long as the script says."""
         life_s = self._script.url_ttl_s
         if life_s is None or not answer.is_good:
             return answer
-        return _ending(answer, self._clock() + round(life_s * NS_PER_S))
+        return _ending(answer, self._clock() + round(life_s * NS_PER_S), dialect)
 
-    def expired(self, answer: Answer) -> Answer:
+    def expired(self, answer: Answer, dialect: Dialect) -> Answer:
         """An answer whose clip addresses are good no more."""
-        return _ending(answer, self._clock())
+        return _ending(answer, self._clock(), dialect)
 
 
-def _ending(answer: Answer, ends_ns: int) -> Answer:
-    """The same answer with addresses that end then, in a task or in each item of a list."""
-    data = answer.data()
-    if data is None:
-        return answer
-
-    def dated(task: Data) -> Data:
-        outputs = task.get("outputs")
-        if not isinstance(outputs, list):
-            return task
-        return task | {
-            "outputs": [f"{str(u).partition('?')[0]}?expires={ends_ns}" for u in outputs]
-        }
-
-    if isinstance(data.get("items"), list):
-        return answer.with_data(data | {"items": [dated(item) for item in data["items"]]})
-    return answer.with_data(dated(data))
+def _ending(answer: Answer, ends_ns: int, dialect: Dialect) -> Answer:
+    """The same answer with addresses that end then."""
+    return dialect.readdress(answer, lambda url: f"{url.partition('?')[0]}?expires={ends_ns}")

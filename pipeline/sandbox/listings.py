@@ -11,11 +11,15 @@ from datetime import UTC, datetime
 
 from pipeline.sandbox.answers import NS_PER_S, Refusal, is_integer, read_time, write_time
 from pipeline.sandbox.bill import REFUNDED_CODES, usd
+from pipeline.sandbox.orders import MODELS
 from pipeline.sandbox.store import RETENTION_NS, STATUS_SQL, Store, Task
 
 MAX_PAGE_SIZE = 100
 _MAX_PAGE = 1_000_000_000
 _MAX_USAGE_NS = 31 * 86_400 * NS_PER_S
+
+# The account may have bought from another provider as well, whose models are named otherwise.
+_OURS = f"model IN ({', '.join(repr(name) for name in MODELS)})"
 
 Body = Mapping[str, object]
 
@@ -29,7 +33,7 @@ def history(
         Refusal: 400, a page or filter makes no sense.
     """
     page, size = _read_page(body)
-    where = ["status != 'deleted'", "created_ns > :oldest"]
+    where = ["status != 'deleted'", "created_ns > :oldest", _OURS]
     values: dict[str, object] = {"oldest": now_ns - RETENTION_NS}
     for field in ("model", "status"):
         if (value := _read_text(body, field)) is not None:
@@ -59,7 +63,7 @@ def billings(store: Store, body: Body, *, now_ns: int) -> dict[str, object]:
         Refusal: 400, a page or filter makes no sense.
     """
     page, size = _read_page(body)
-    where = ["bill.at_ns <= :now"]
+    where = ["bill.at_ns <= :now", _OURS]
     values: dict[str, object] = {"now": now_ns}
     for field, column in (
         ("billing_type", "bill.kind"),

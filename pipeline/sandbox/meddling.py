@@ -46,11 +46,11 @@ class Meddler:
         task = self._store.task(task_id, now_ns=now_ns)
         if task is None:
             return None
-        return TaskFacts(prompt=str(task.inputs["prompt"]), created_ns=task.created_ns)
+        return TaskFacts(prompt=task.prompt, created_ns=task.created_ns)
 
-    def fail(self, task_id: str, *, code: int, error: str, now_ns: int) -> bool:
+    def fail(self, task_id: str, *, code: int, error: str, now_ns: int, name: str = "") -> bool:
         """Let a task fail now; refunded where the code is one of those. False: it was over."""
-        return self._end(task_id, "failed", code=code, error=error, now_ns=now_ns)
+        return self._end(task_id, "failed", code=code, error=error, now_ns=now_ns, name=name)
 
     def end_as(self, task_id: str, status: str, *, now_ns: int) -> bool:
         """End a task as ``cancelled``, ``timeout`` (refunded), ``deleted``. False: it was over."""
@@ -120,12 +120,22 @@ class Meddler:
                 "UPDATE tasks SET downloads = max(0, downloads - 1) WHERE id = ?", (task_id,)
             )
 
-    def _end(self, task_id: str, status: str, *, code: int, error: str, now_ns: int) -> bool:
+    def _end(
+        self, task_id: str, status: str, *, code: int, error: str, now_ns: int, name: str = ""
+    ) -> bool:
         with self._store.transaction() as db:
             changed = db.execute(
                 "UPDATE tasks SET starts_ns = coalesce(starts_ns, :now), ends_ns = :now,"  # noqa: S608 - own words only
-                f" outcome = :status, error_code = :code, error = :error WHERE {_STILL_OPEN}",
-                {"id": task_id, "now": now_ns, "status": status, "code": code, "error": error},
+                " outcome = :status, error_code = :code, error = :error, error_name = :name"
+                f" WHERE {_STILL_OPEN}",
+                {
+                    "id": task_id,
+                    "now": now_ns,
+                    "status": status,
+                    "code": code,
+                    "error": error,
+                    "name": name,
+                },
             )
             if changed.rowcount and code in REFUNDED_CODES:
                 (price,) = db.execute(

@@ -30,6 +30,27 @@ class OverLimit(StrEnum):
     QUEUE = "queue"
 
 
+class Quirk(StrEnum):
+    """Where Runware's pages leave something open: the other way of doing it.
+
+    ``REUSE_AFTER_END`` a task id may be used again once its task has ended.
+    ``UNKNOWN_IS_ERROR`` a poll of an unknown id answers ``taskNotFound`` instead of nothing.
+    ``FAILED_POLL_400`` the poll of a failed task answers 400 instead of 200.
+    ``FAILURE_IN_DATA`` a failed task stands in ``data`` with a nested ``error``.
+    ``NO_EARLY_UUID`` results that are not ready carry no ``videoUUID`` yet.
+    ``LATE_INPUT_CHECK`` input media that cannot be read fail the task instead of the submission.
+    ``WRAPPED_WEBHOOKS`` a notice is ``{"data": [item]}`` instead of the bare item.
+    """
+
+    REUSE_AFTER_END = "reuse-after-end"
+    UNKNOWN_IS_ERROR = "unknown-is-error"
+    FAILED_POLL_400 = "failed-poll-400"
+    FAILURE_IN_DATA = "failure-in-data"
+    NO_EARLY_UUID = "no-early-uuid"
+    LATE_INPUT_CHECK = "late-input-check"
+    WRAPPED_WEBHOOKS = "wrapped-webhooks"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Starts in any rate window, and tasks unfinished at once."""
@@ -59,6 +80,7 @@ class SandboxOptions:
     ``port``/``files_port`` 0: any free one. ``key`` None: any non-empty bearer key is good.
     ``rpm``/``max_tasks`` None: as the level says. ``latency_s`` shortest and longest time from
     start to end of a task. ``state`` None: a temporary folder, removed at the end.
+    ``quirks`` change Runware's dialect; ``socket_idle_s`` is how long a silent socket is kept.
     ``faults`` what shall go wrong. ``clock`` gives Unix time in nanoseconds; tests replace it.
     """
 
@@ -84,6 +106,8 @@ class SandboxOptions:
     forget_deleted: bool = False
     sync_limit_s: float = 90.0
     ticket_life_s: float = 3600.0
+    quirks: frozenset[Quirk] = frozenset()
+    socket_idle_s: float = 120.0
     state: Path | None = None
     record: Path | None = None
     faults: FaultScript | None = None

@@ -5,12 +5,16 @@ Source: https://wavespeed.ai/docs/docs-api/x-ai/x-ai-grok-imagine-video-referenc
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from pipeline.sandbox.answers import Refusal, is_integer
+from pipeline.sandbox.bill import price_micro_usd
+from pipeline.sandbox.purchases import Purchase, StoredFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +91,37 @@ def read_order(model: Model, body: Mapping[str, object], *, webhook: str | None)
     )
 
 
+def build_purchase(
+    order: Order, images: list[StoredFile | None], *, access_key_id: str
+) -> Purchase:
+    """What the account is to sell; ``images`` in the order's order, None for one out of reach."""
+    lost = next((n for n, image in enumerate(images, 1) if image is None), None)
+    return Purchase(
+        model=order.model,
+        inputs=order.inputs,
+        files=tuple(image.file if image else "" for image in images),
+        content_key=_content_key(order, images),
+        price_micro_usd=price_micro_usd(order.model, order.duration_s),
+        access_key_id=access_key_id,
+        webhook=order.webhook,
+        lost=f"reference image {lost} could not be fetched" if lost else "",
+    )
+
+
 def quoted_duration_s(inputs: object, model: Model) -> int | None:
     """The duration a price question names; None where it names none that is sold."""
     value = inputs.get("duration") if isinstance(inputs, Mapping) else None
     return value if is_integer(value) and value in model.durations_s else None
+
+
+def _content_key(order: Order, images: list[StoredFile | None]) -> str:
+    """Equal for orders that yield the same clip: uploads count by content, not by address."""
+    pictures = [
+        f"sha256:{image.sha256}" if image else f"url:{url}"
+        for url, image in zip(order.images, images, strict=True)
+    ]
+    facts = [order.model, pictures, order.prompt, order.duration_s, order.resolution]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _read_duration(body: Mapping[str, object], model: Model) -> int:

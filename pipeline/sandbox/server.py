@@ -28,9 +28,13 @@ from pipeline.sandbox.files import Files
 from pipeline.sandbox.meddling import Meddler
 from pipeline.sandbox.options import SANDBOX_KEY, SandboxOptions
 from pipeline.sandbox.renders import RenderQueue
+from pipeline.sandbox.runware import RunwareApi
+from pipeline.sandbox.runware_notices import Notices
+from pipeline.sandbox.runware_results import Results
+from pipeline.sandbox.runware_socket import with_sockets
 from pipeline.sandbox.store import Store
 from pipeline.sandbox.wavespeed import WaveSpeedApi
-from pipeline.sandbox.wire import WireProtocol
+from pipeline.sandbox.wire import SocketProtocol, WireProtocol
 
 __all__ = ["SandboxOptions", "SandboxServer", "running_sandbox"]
 
@@ -41,6 +45,8 @@ _STOP_LIMIT_S = 10.0
 _TICK_S = 0.1
 _LAST_WORDS_S = 1.0
 _STEP_S = 0.002
+# A frame holds up to seven pictures of 8 MB in base64.
+_MAX_FRAME_BYTES = 96 * 2**20
 
 
 class SandboxServer:
@@ -157,14 +163,32 @@ class SandboxServer:
             api = WaveSpeedApi(
                 store=store, account=account, files=files, renders=renders, options=options
             )
+            results = Results(files=files, options=options)
+            notices = Notices(store=store, renders=renders, results=results, options=options)
+            runware = RunwareApi(
+                store=store,
+                account=account,
+                files=files,
+                renders=renders,
+                options=options,
+                notices=notices,
+                results=results,
+            )
+            both = _by_dialect(api.app(), runware.app())
             layer = self._fault_layer(store, account)
             config = uvicorn.Config(
-                _by_port(
-                    {port: files.app() if layer is None else layer.around_files(files.app())},
-                    otherwise=api.app() if layer is None else layer.around_api(api.app()),
+                with_sockets(
+                    _by_port(
+                        {port: files.app() if layer is None else layer.around_files(files.app())},
+                        otherwise=both if layer is None else layer.around_api(both),
+                    ),
+                    port=self._api_socket.getsockname()[1],
+                    idle_s=options.socket_idle_s,
                 ),
                 lifespan="off",
-                ws="none",
+                ws=SocketProtocol,
+                ws_max_size=_MAX_FRAME_BYTES,
+                ws_ping_interval=None,
                 http="h11" if layer is None else WireProtocol,
                 date_header=layer is None,
                 access_log=False,
@@ -174,6 +198,7 @@ class SandboxServer:
             )
             for task in account.waiting_for_clips(now_ns=options.clock()):
                 renders.want(task)
+                notices.watch(task, lambda path: f"{self.files_url}{path}")
             self._store, self._renders = store, renders
             self._server = _Server(config, on_ready)
             self._server.should_exit = self._stopping
@@ -184,6 +209,7 @@ class SandboxServer:
             finally:
                 if layer is not None:
                     layer.close()
+                notices.stop()
                 renders.stop()
                 self._last_record = build_record(store, options, now_ns=options.clock())
         finally:
@@ -206,6 +232,7 @@ class SandboxServer:
             clock=options.clock,
             places={"api": self.base_url, "cdn": self.files_url},
             shut_door=shut_door,
+            quirks=options.quirks,
         )
 
     def _wake(self) -> None:
@@ -323,6 +350,16 @@ def _by_port(apps: dict[int, ASGIApp], *, otherwise: ASGIApp) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await apps.get(scope["server"][1], otherwise)(scope, receive, send)
+
+    return app
+
+
+def _by_dialect(wavespeed: ASGIApp, runware: ASGIApp) -> ASGIApp:
+    """Both dialects behind one port: their paths do not meet."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        is_runware = f"{scope['path']}/".startswith("/v1/")
+        await (runware if is_runware else wavespeed)(scope, receive, send)
 
     return app
 

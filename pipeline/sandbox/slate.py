@@ -37,7 +37,7 @@ class Words:
 
     title: str
     prompt: str
-    duration_s: int
+    duration_s: int | Decimal
     resolution: str
     price_usd: Decimal
 
@@ -46,7 +46,7 @@ class Words:
 class Slate:
     """A slate ready to be laid over frames of one size.
 
-    ``tags`` one per reference, in order; ``digits`` masks of ``0`` to ``9``; ``digit_at``
+    ``tags`` one per picture, in order; ``digits`` masks of ``0`` to ``9``; ``digit_at``
     corners of the six digits in the frame; ``clear`` the areas that a card may rest in without
     being covered: all below the two pills, and all between them.
     """
@@ -90,10 +90,10 @@ def _grid(frame: tuple[int, int]) -> _Grid:
     )
 
 
-def build(words: Words, frame: tuple[int, int], references: int) -> Slate:
-    """Draw the slate of one clip with ``references`` images, 1 or more."""
+def build(words: Words, frame: tuple[int, int], names: tuple[str, ...]) -> Slate:
+    """Draw the slate of one clip; ``names`` of its pictures, 1 or more."""
     grid = _grid(frame)
-    tags = tuple(_pill(f"@image{number}", _ACCENT, grid) for number in range(1, references + 1))
+    tags = tuple(_pill(name, _ACCENT, grid) for name in names)
     clock, glyphs, offsets = _clock(grid)
     clock_at = (frame[0] - grid.margin_x - clock.alpha.width, grid.margin_y)
     band, text_px = _band(words, frame, grid)

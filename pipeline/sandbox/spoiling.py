@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
+from pipeline.sandbox.fault_catalogue import Endpoint
 from pipeline.sandbox.fault_rules import Rule
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -54,18 +55,17 @@ class Answer:
         """One more header."""
         return replace(self, headers=(*self.headers, (name, value)))
 
-    def data(self) -> Data | None:
-        """``data`` of an envelope; None where it is none."""
+    def envelope(self) -> Data:
+        """The body as a JSON object; empty where it is none."""
         try:
             envelope = json.loads(self.body)
         except ValueError:
-            return None
-        data = envelope.get("data") if isinstance(envelope, dict) else None
-        return data if isinstance(data, dict) else None
+            return {}
+        return envelope if isinstance(envelope, dict) else {}
 
-    def with_data(self, data: Mapping[str, object]) -> Answer:
+    def with_data(self, data: object) -> Answer:
         """The same envelope around other data."""
-        return self.with_body(json.dumps(json.loads(self.body) | {"data": data}).encode())
+        return self.with_body(json.dumps(self.envelope() | {"data": data}).encode())
 
 
 def error(status: int, body: str, *, content_type: bytes = b"application/json") -> Answer:
@@ -73,42 +73,55 @@ def error(status: int, body: str, *, content_type: bytes = b"application/json") 
     return Answer(status=status).with_body(body.encode(), content_type=content_type)
 
 
-def flat_error(status: int, message: str) -> Answer:
-    """The API's error body."""
-    return error(status, json.dumps({"code": status, "message": message}))
+class Dialect(Protocol):
+    """How the answers of one API look: what faults need to know to make and spoil them."""
 
+    def refusal(self, status: int, message: str) -> Answer:
+        """An error of the API with this HTTP status."""
 
-def plain_error(status: int, message: str) -> Answer:
-    """The files port's error body."""
-    return error(status, message, content_type=b"text/plain; charset=utf-8")
+    def inner_refusal(self, code: int) -> Answer:
+        """HTTP 200 around an error."""
+
+    def unknown_task(self, endpoint: Endpoint) -> Answer:
+        """No such task."""
+
+    def is_final(self, answer: Answer) -> bool:
+        """Whether an answer tells that a task is over."""
+
+    def is_completed(self, answer: Answer) -> bool:
+        """Whether it tells that the task's clips are there."""
+
+    def spoil(self, rule: Rule, answer: Answer, fill: Callable[[str], str]) -> Answer | None:
+        """A good answer that says something else, as the rule wants it; None if it spoils none."""
+
+    def readdress(self, answer: Answer, change: Callable[[str], str]) -> Answer:
+        """The same answer with other addresses of clips."""
 
 
 def instead(  # noqa: PLR0911 - a table: one return for each fault
-    rule: Rule, fill: Callable[[str], str], *, of_files: bool
+    rule: Rule, fill: Callable[[str], str], dialect: Dialect
 ) -> Answer | None:
     """The answer that a rule puts in place of any other; None if it is no such rule.
 
     ``fill`` puts addresses and hostile text in place of their names.
     """
-    refuse = plain_error if of_files else flat_error
     status = rule.whole("status")
     match rule.fault:
         case "redirect":
-            answer = flat_error(status, "this lives elsewhere")
+            answer = dialect.refusal(status, "this lives elsewhere")
             return answer.with_header(b"location", fill(rule.text("location")).encode())
         case "html_error":
             return error(status, _HTML.format(status=status), content_type=b"text/html")
         case "ansi_error":
-            return refuse(status, HOSTILE)
+            return dialect.refusal(status, HOSTILE)
         case "huge_body":
-            return refuse(status, "x" * rule.whole("bytes"))
+            return dialect.refusal(status, "x" * rule.whole("bytes"))
         case "wrong_code":
-            code = rule.whole("code")
-            return error(200, json.dumps({"code": code, "message": "the envelope says no"}))
+            return dialect.inner_refusal(rule.whole("code"))
         case "off":
-            return flat_error(404, "history is not available")
+            return dialect.refusal(404, "history is not available")
         case name if name.startswith("http_"):
-            answer = refuse(status, f"fault script: {name}")
+            answer = dialect.refusal(status, f"fault script: {name}")
             if rule.settings["body"] is not None:
                 body = fill(rule.text("body"))
                 answer = error(status, body, content_type=_guess_type(body))
@@ -120,7 +133,7 @@ def instead(  # noqa: PLR0911 - a table: one return for each fault
 
 
 def spoil(  # noqa: PLR0911 - as above
-    rule: Rule, answer: Answer, fill: Callable[[str], str]
+    rule: Rule, answer: Answer, fill: Callable[[str], str], dialect: Dialect
 ) -> Answer | None:
     """A good answer, spoiled as the rule says; None if the rule spoils otherwise."""
     body = answer.body
@@ -142,39 +155,7 @@ def spoil(  # noqa: PLR0911 - as above
         case "hls_body":
             return answer.with_body(_PLAYLIST.format(url=fill(rule.text("url"))).encode())
         case _:
-            data = answer.data()
-            changed = None if data is None else _spoil_data(rule, data, fill)
-            return None if changed is None else answer.with_data(changed)
-
-
-def _spoil_data(  # noqa: PLR0911 - as above
-    rule: Rule, data: Data, fill: Callable[[str], str]
-) -> Data | None:
-    outputs = data.get("outputs") or []
-    match rule.fault:
-        case "no_id":
-            return {key: value for key, value in data.items() if key not in {"id", "urls"}}
-        case "unknown_status":
-            return data | {"status": rule.text("status"), "outputs": []}
-        case "regress":
-            return data | {"status": "created", "outputs": []}
-        case "nsfw_flag":
-            return data | {"has_nsfw_contents": [True]}
-        case "two_outputs":
-            return data | {"outputs": [*outputs, *(f"{url}?copy=2" for url in outputs)]}
-        case "object_outputs":
-            return data | {"outputs": [{"url": url} for url in outputs]}
-        case "outputs_url":
-            return data | {"outputs": [fill(rule.text("url"))]}
-        case "no_outputs":
-            if rule.text("form") == "missing":
-                return {key: value for key, value in data.items() if key != "outputs"}
-            return data | {"outputs": None if rule.text("form") == "null" else []}
-        case "wrong_price":
-            price = float(str(rule.settings["usd"]))
-            return data | {"price": price, "discounted_price": price}
-        case _:
-            return None
+            return dialect.spoil(rule, answer, fill)
 
 
 def _guess_type(body: str) -> bytes:

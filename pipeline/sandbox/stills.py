@@ -20,7 +20,8 @@ from pipeline.sandbox import backdrops, planes
 from pipeline.sandbox.camera import MAX_ZOOM, Pose, view_box
 from pipeline.sandbox.planes import Area, Box, Overlay, Planes
 
-_FORMATS = ("PNG", "JPEG", "WEBP")
+# GIF and BMP because Runware takes them. Source: https://runware.ai/docs/platform/image-upload
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 _MAX_PIXELS = 50_000_000
 # A crop to the frame may cost this factor of one side (4:3 in 16:9 is 1.34), no more.
 _MAX_CROP = 1.36

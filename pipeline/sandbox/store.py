@@ -23,7 +23,7 @@ from pipeline.sandbox.answers import NS_PER_S
 # Source: https://wavespeed.ai/docs/what-are-predictions
 RETENTION_NS = 7 * 86_400 * NS_PER_S
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _OTHER_FOLDER = "use another --state folder"
 _SCHEMA = """
 CREATE TABLE tasks (
@@ -51,6 +51,15 @@ CREATE TABLE violations (
     task_id TEXT, detail TEXT NOT NULL);
 CREATE TABLE counters (name TEXT PRIMARY KEY, n INTEGER NOT NULL);
 """
+# From each format to the next one.
+_STEPS = {
+    0: _SCHEMA,
+    1: """
+ALTER TABLE tasks ADD COLUMN results INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE tasks ADD COLUMN error_name TEXT NOT NULL DEFAULT '';
+ALTER TABLE tasks ADD COLUMN request_key TEXT NOT NULL DEFAULT '';
+""",
+}
 
 # A started task still reads "created" for the first tenth of its latency, and in the answer to its
 # submission.
@@ -71,6 +80,7 @@ class ViolationKind(StrEnum):
     POLL_AFTER_END = "poll_after_end"
     UNKNOWN_TASK = "unknown_task"
     KEY_LEAK = "key_leak"
+    UUID_REUSED = "uuid_reused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +92,8 @@ class Task:
     yield the same clip. Times are Unix nanoseconds, None while not known: ``starts_ns`` while
     queued, ``rendered_ns`` while the clip is being drawn, ``ends_ns`` until both are known.
     ``outcome`` ``completed`` or ``failed`` as soon as it is certain, which may be before the end.
+    ``results`` is the number of clips; ``error_name`` the dialect's own word for the failure, empty
+    where the number says it; ``request_key`` is equal for equal requests.
     """
 
     seq: int
@@ -107,12 +119,20 @@ class Task:
     last_poll_ns: int | None
     final_answers: int
     downloads: int
+    results: int
+    error_name: str
+    request_key: str
     status: str
 
     @property
     def is_final(self) -> bool:
         """Whether the status will never change again (but for deletion)."""
         return self.status not in {"created", "processing"}
+
+    @property
+    def prompt(self) -> str:
+        """What was asked for, in words."""
+        return str(self.inputs.get("prompt") or self.inputs.get("positivePrompt") or "")
 
     @property
     def needs_clip(self) -> bool:
@@ -161,18 +181,18 @@ class Store:
             )
 
     def _prepare(self, lasting: bool) -> int:
-        """Make the tables where there are none; the format that is there now."""
+        """Make the tables, or bring older ones up to date; the format that is there now."""
         # NORMAL survives the death of the process; only a power cut could lose the last rows.
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute(f"PRAGMA synchronous = {'NORMAL' if lasting else 'OFF'}")
         with self.transaction() as db:
             version: int = db.execute("PRAGMA user_version").fetchone()[0]
-            if version != 0:
-                return version
-            for statement in _SCHEMA.split(";"):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-        return _SCHEMA_VERSION
+            while version in _STEPS:
+                for statement in _STEPS[version].split(";"):
+                    db.execute(statement)
+                version += 1
+                db.execute(f"PRAGMA user_version = {version}")
+        return version
 
     def close(self) -> None:
         """Let go of the file."""
@@ -215,6 +235,10 @@ class Store:
         )
         return found[0] if found else None
 
+    def is_known(self, task_id: str) -> bool:
+        """Whether there was ever a task of this id, however long ago."""
+        return bool(self.query("SELECT 1 FROM tasks WHERE id = :id", {"id": task_id}))
+
     def count(self, name: str) -> None:
         """Add one to a counter."""
         self._db.execute(
@@ -243,13 +267,22 @@ class Store:
             {name: getattr(upload, name) for name in Upload.__slots__},
         )
 
-    def upload(self, upload_id: str, *, now_ns: int) -> Upload | None:
-        """One upload of the last seven days, or None."""
+    def upload(self, upload_id: str, *, now_ns: int, life_ns: int = RETENTION_NS) -> Upload | None:
+        """One upload of the last seven days, or of the last ``life_ns``; else None."""
         rows = self.query(
             "SELECT * FROM uploads WHERE id = :id AND created_ns > :oldest",
-            {"id": upload_id, "oldest": now_ns - RETENTION_NS},
+            {"id": upload_id, "oldest": now_ns - life_ns},
         )
         return Upload(**dict(rows[0])) if rows else None
+
+    def renew_upload(self, upload_id: str, *, now_ns: int) -> None:
+        """The life of an upload begins anew, as it was used."""
+        self._db.execute("UPDATE uploads SET created_ns = ? WHERE id = ?", (now_ns, upload_id))
+
+    def remove_upload(self, upload_id: str) -> bool:
+        """Forget an upload; False where there is none. Its bytes stay with the tasks they serve."""
+        cursor = self._db.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
+        return cursor.rowcount == 1
 
     def fill_upload(self, upload_id: str, *, file: str, sha256: str) -> bool:
         """Bind the bytes to a ticket; False where another PUT came first."""

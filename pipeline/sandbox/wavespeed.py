@@ -10,8 +10,6 @@ https://wavespeed.ai/docs/get-result and the official Python SDK 2.0.5.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -33,9 +31,18 @@ from pipeline.sandbox.answers import (
 from pipeline.sandbox.bill import PRICES, build_record, price_micro_usd, usd
 from pipeline.sandbox.catalogue import catalogue_entry
 from pipeline.sandbox.files import Files, media_kind, ticket_headers, upload_path
+from pipeline.sandbox.keys import bearer_key, is_good, key_id
 from pipeline.sandbox.multipart import read_file_part
 from pipeline.sandbox.options import SandboxOptions
-from pipeline.sandbox.orders import MODELS, Model, Order, quoted_duration_s, read_order
+from pipeline.sandbox.orders import (
+    MODELS,
+    Model,
+    Order,
+    build_purchase,
+    quoted_duration_s,
+    read_order,
+)
+from pipeline.sandbox.outputs import output_names
 from pipeline.sandbox.renders import RenderQueue
 from pipeline.sandbox.store import Store, Task
 
@@ -112,9 +119,8 @@ class WaveSpeedApi:
 
     def _accept(self, request: Request, order: Order) -> Task:
         images = [self._files.image(url) for url in order.images]
-        task = self._account.accept(
-            order, images, access_key_id=_access_key_id(request), now_ns=self._options.clock()
-        )
+        purchase = build_purchase(order, images, access_key_id=key_id(bearer_key(request)))
+        task = self._account.accept(purchase, now_ns=self._options.clock())
         if task.needs_clip:
             self._renders.want(task)
         return task
@@ -155,7 +161,8 @@ class WaveSpeedApi:
         ends_ns = task.ends_ns if done and task.ends_ns is not None else None
         starts_ns = task.created_ns if task.starts_ns is None else task.starts_ns
         host = request.url.netloc
-        outputs = [self._files.url(request, f"/outputs/{task.id}/clip.mp4")] if done else []
+        names = output_names(task) if done else ()
+        outputs = [self._files.url(request, f"/outputs/{task.id}/{name}") for name in names]
         data: dict[str, object] = {
             "id": task.id,
             "model": task.model,
@@ -264,7 +271,7 @@ class WaveSpeedApi:
         return success(listings.usage(self._store, body, now_ns=self._options.clock()))
 
     async def _webhook_secret(self, request: Request) -> Response:
-        return success({"secret": f"whsec_{_access_key_id(request)}"})
+        return success({"secret": f"whsec_{key_id(bearer_key(request))}"})
 
     async def _record(self, _request: Request) -> Response:
         now_ns = self._options.clock()
@@ -285,12 +292,7 @@ class WaveSpeedApi:
         return endpoint
 
     def _check_key(self, request: Request) -> None:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        wanted = self._options.key
-        good = bool(key.strip()) and (
-            wanted is None or hmac.compare_digest(key.encode(), wanted.encode())
-        )
-        if scheme.lower() != "bearer" or not good:
+        if not is_good(bearer_key(request), self._options.key):
             self._store.count("unauthorized")
             raise Refusal(401, "invalid authentication: send Authorization: Bearer <key>")
 
@@ -320,8 +322,3 @@ class WaveSpeedApi:
         # next request.
         message = "the sandbox failed; its standard error says why"
         return refused(Refusal(500, message, headers={"Connection": "close"}))
-
-
-def _access_key_id(request: Request) -> str:
-    """A name for the key that does not give it away."""
-    return hashlib.sha256(request.headers["authorization"].encode()).hexdigest()[:32]

@@ -12,8 +12,9 @@ import struct
 from contextlib import suppress
 from typing import Any, cast
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 _EXTENSION = "storyboard.wire"
 _STEP_S = 0.001
@@ -91,14 +92,8 @@ class WireProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the application of this connection its wire."""
         super().connection_made(transport)
-        app = cast("Any", self.app)
-        wire = self.wire = Wire(transport)
-
-        async def wired(scope: Scope, receive: Receive, send: Send) -> None:
-            extensions = {**scope.get("extensions", {}), _EXTENSION: wire}
-            await app({**scope, "extensions": extensions}, receive, send)
-
-        self.app = cast("Any", wired)
+        self.wire = Wire(transport)
+        self.app = cast("Any", _wired(cast("Any", self.app), self.wire))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake whoever waits for the end."""
@@ -115,6 +110,34 @@ class WireProtocol(H11Protocol):
         """End pauses, so that the server can stop at once."""
         super().shutdown()
         self.wire.note_stop()
+
+
+class SocketProtocol(WSProtocol):
+    """The same for a connection that has become a WebSocket."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give the application of this connection its wire."""
+        super().connection_made(transport)
+        self.wire = Wire(transport)
+        self.app = cast("Any", _wired(cast("Any", self.app), self.wire))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake whoever waits for the end."""
+        super().connection_lost(exc)
+        self.wire.note_lost()
+
+    def shutdown(self) -> None:
+        """End pauses, so that the server can stop at once."""
+        super().shutdown()
+        self.wire.note_stop()
+
+
+def _wired(app: ASGIApp, wire: Wire) -> ASGIApp:
+    async def wired(scope: Scope, receive: Receive, send: Send) -> None:
+        extensions = {**scope.get("extensions", {}), _EXTENSION: wire}
+        await app({**scope, "extensions": extensions}, receive, send)
+
+    return wired
 
 
 def wire_of(scope: Scope) -> Wire:

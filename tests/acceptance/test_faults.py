@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import subprocess
-import sys
-import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -170,47 +165,6 @@ def test_all_shots_refused_names_each_with_its_reason(
         assert server.record()["tasks"] == []
     for number in range(1, SHOTS + 1):
         assert f"shot{number}_tk01: the provider answered 400: no cats" in studio.stderr
-
-
-CANARY = "wsk-canary-7f3d9b1e5a"
-
-
-@pytest.mark.parametrize(
-    "rules",
-    [
-        [],
-        [rule("submit", "http_401")],
-        [rule("submit", "redirect", location="{canary}/steal")],
-        [rule("result", "outputs_url", url="{canary}/clip.mp4")],
-        [rule("download", "redirect", location="{api}/api/v3/balance")],
-        [rule("submit", "ansi_error", status=400)],
-        [rule("submit", "drop_after_accept"), rule("history", "off")],
-    ],
-    ids=["success", "401", "redirect", "canary-url", "redirect-to-api", "ansi", "in-doubt"],
-)
-def test_key_and_control_characters_are_nowhere(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch, rules: list[dict[str, Any]]
-) -> None:
-    manifest = studio.write("ad", 2)
-    script = parse_faults({"faults": rules})
-    with paid_sandbox(monkeypatch, faults=script, history_inputs=True, key=CANARY) as server:
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline", "--debug", "run", *PAID, str(manifest)],
-            env=os.environ | {"WAVESPEED_API_KEY": CANARY},
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        record = server.record()
-    assert not [v for v in record["violations"] if v["kind"] == "key_leak"], record["violations"]
-    assert record.get("canary_connections", 0) == 0
-    written = [path for path in studio.folder.rglob("*") if path.is_file()]
-    texts = [done.stdout, done.stderr, *(path.read_bytes() for path in written)]
-    forms = {CANARY, base64.b64encode(CANARY.encode()).decode(), urllib.parse.quote(CANARY)}
-    assert len(written) > 3
-    for form in forms:
-        assert not any(form.encode() in text for text in texts)
-    assert not any(byte < 32 and byte != 10 for byte in done.stdout + done.stderr)
 
 
 def test_summary_of_a_failed_run_is_whole_json(

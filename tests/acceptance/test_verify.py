@@ -15,7 +15,7 @@ from clipmaker import FFMPEG, each_ffmpeg, make_clip, run, write_script
 
 from pipeline.errors import ClipRejected, FfmpegMissing, FileMissing, MediaError
 from pipeline.media.verify import verify_clip
-from pipeline.model import ClipFacts, Resolution
+from pipeline.model import ClipFacts, Expected, Resolution
 
 SIZE = (854, 480)
 
@@ -54,8 +54,7 @@ def verify(
         partial(
             verify_clip,
             path,
-            duration_s=duration_s,
-            resolution=resolution,
+            Expected(duration_s=Fraction(duration_s), short_side_px=resolution.short_side_px),
             ffmpeg=ffmpeg,
             declared_bytes=declared_bytes,
         )

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sandbox_support import MODEL, CopyingRenderer, Customer, FakeClock, sandbox
 
-from pipeline.sandbox.account import Account, ImageFile
+from pipeline.sandbox.account import Account
 from pipeline.sandbox.animatic import AnimaticSpec
 from pipeline.sandbox.options import OverLimit, SandboxOptions
-from pipeline.sandbox.orders import Order
+from pipeline.sandbox.orders import Order, build_purchase
+from pipeline.sandbox.purchases import StoredFile
 from pipeline.sandbox.store import Store, Upload
 
 
@@ -219,8 +220,8 @@ def test_first_word_on_a_task_stands(tmp_path: Path) -> None:
         sync=False,
         webhook=None,
     )
-    image = ImageFile(file="a.png", sha256="a")
-    task = account.accept(order, [image], access_key_id="key", now_ns=1)
+    image = StoredFile(file="a.png", sha256="a")
+    task = account.accept(build_purchase(order, [image], access_key_id="key"), now_ns=1)
     for error in ("lost", None, "lost again"):
         account.finish(task.id, now_ns=2, error=error)
     final = store.task(task.id, now_ns=3)

@@ -23,7 +23,7 @@ from sandbox_support import CopyingRenderer, FakeClock, clip_bytes, sandbox
 from pipeline.commands.sandbox import add_arguments
 from pipeline.errors import CannotWrite, ConfigurationError, StorageError, UsageError
 from pipeline.sandbox.animatic import AnimaticSpec
-from pipeline.sandbox.options import SandboxOptions
+from pipeline.sandbox.options import Quirk, SandboxOptions
 from pipeline.sandbox.server import SandboxServer, running_sandbox
 
 
@@ -202,6 +202,8 @@ def _parse(*words: str) -> argparse.Namespace:
         ("--balance", "NaN"),
         ("--balance", "5,00"),
         ("--insufficient-credit-status", "500"),
+        ("--quirk", "other-way-round"),
+        ("--socket-idle", "0"),
     ],
 )
 def test_option_that_makes_no_sense_is_a_usage_error_naming_it(words: tuple[str, str]) -> None:
@@ -213,8 +215,16 @@ def test_options_have_the_documented_defaults() -> None:
     args = _parse()
     assert (args.port, args.key, args.level, args.rate_window) == (0, None, "ultra", 60.0)
     assert (args.latency, args.min_poll, args.balance) == ((0.0, 0.0), 1.0, Decimal(1000))
+    assert (args.quirk, args.socket_idle) == ([], 120.0)
     assert _parse("--latency", "2").latency == (2.0, 2.0)
     assert _parse("--latency", "1:3.5").latency == (1.0, 3.5)
+
+
+def test_every_quirk_can_be_asked_for_and_is_documented() -> None:
+    names = [quirk.value for quirk in Quirk]
+    assert _parse(*(f"--quirk={name}" for name in names)).quirk == names
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"| `{name}` |" not in page] == []
 
 
 _PROGRAM = """

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -198,10 +199,16 @@ def restart_storm(at: Setting) -> Incident:
         return Incident(faults=tuple(map(str, faults)))
 
 
+_BUILDING = threading.Lock()
+
+
 def two_at_once(at: Setting) -> Incident:
     """Two storyboards of one account in two processes; one of them is killed and comes again."""
     other = Stage(folder=at.stage.folder, shots=at.stage.shots, name="other")
-    other.build()
+    # Played several times at once, all with the same clips.
+    with _BUILDING:
+        if not other.manifest.exists():
+            other.build()
     with scene(at.stage, _NARROW, at.folder) as played:
         words = command([other.manifest], at.folder / "out", max_cost=other.price_usd)
         first = played.start()
@@ -245,13 +252,24 @@ def small_files(at: Setting, limit_bytes: int) -> Incident:
         return Incident(faults=_after_full_disk(played, at, process.wait(LIMIT_S)))
 
 
+def few_files(at: Setting, limit: int = 64, shots: int = 60) -> Incident:
+    """No more than 64 files and connections may be open, and far more shots than that fit."""
+    many = Stage(folder=at.folder / "many", shots=shots, name="many")
+    many.build()
+    with scene(many, WIDE, at.folder) as played:
+        process = played.start(launcher=["--open-files", str(limit)])
+        faults = played.judge(process.wait(LIMIT_S), None)
+        return Incident(faults=tuple(map(str, faults)))
+
+
 def full_disk(at: Setting, size_kib: int, *, may_fit: bool = False) -> Incident:
     """The output folder is a disk with so much room, which is made larger afterwards."""
     with (
         scene(at.stage, WIDE, at.folder) as played,
         small_disk(at.folder / "out", size_kib) as grow,
     ):
-        code = played.start().wait(LIMIT_S)
+        # What fills up later must be met in the middle, not refused at the start.
+        code = played.start(launcher=["--small-disk"]).wait(LIMIT_S)
         grow()
         if may_fit and code == 0:
             return Incident(faults=tuple(map(str, played.judge(code, at.film_sha256))))
@@ -272,7 +290,7 @@ def small_disk(folder: Path, size_kib: int) -> Iterator[Callable[[], None]]:
     try:
         yield (
             lambda: (
-                subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
+                subprocess.run(["mount", "-o", "remount,size=256m", str(folder)], check=True)
                 and None
             )
         )
@@ -310,6 +328,7 @@ INCIDENTS: dict[str, Callable[[Setting], Incident]] = {
     "a storm of restarts": restart_storm,
     "two storyboards at once": two_at_once,
     "a server that dies": dying_server,
+    "64 open files": few_files,
 }
 # Sizes at which the disk is full for the journal, the answers, the clips, the join.
 FULL_DISK_KIB = (24, 64, 112, 192)

@@ -1,12 +1,14 @@
 """Start the real command with a death built in, or broken on purpose.
 
     launcher.py [--kill-at N] [--writes journal|disk|account|all] [--break NAME]
-        [--file-limit BYTES] -- run ...
+        [--file-limit BYTES] [--open-files N] [--small-disk] -- run ...
 
 ``--kill-at N``: SIGKILL to itself at the Nth write, counting twice for each: before and after.
 ``--break``: ``blind-retry`` sends a submission again whose answer was lost; ``late-intent``
 writes an intent down only together with its answer. A proof that lets these pass proves nothing.
 ``--file-limit``: no file, whoever writes it, grows beyond this, as on a disk that is full.
+``--open-files``: no more may be open at a time, as after ``ulimit -n N``.
+``--small-disk``: does not ask at the start whether there is room for all the clips.
 No code of the program knows of any of this.
 """
 
@@ -22,6 +24,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from pipeline import workspace
 from pipeline.account import AccountStore
 from pipeline.cli import entry
 from pipeline.journal import Journal
@@ -112,11 +115,17 @@ def main() -> None:
     )
     parser.add_argument("--break", dest="broken", choices=sorted(BREAKS))
     parser.add_argument("--file-limit", type=int)
+    parser.add_argument("--open-files", type=int)
+    parser.add_argument("--small-disk", action="store_true")
     parser.add_argument("arguments", nargs="+")
     options = parser.parse_args()
     if options.file_limit is not None:
         _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (options.file_limit, most))
+    if options.open_files is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (options.open_files, options.open_files))
+    if options.small_disk:
+        workspace.ROOM_PER_CLIP_BYTES = 0
     if options.kill_at:
         watch_writes(options.writes, options.kill_at)
     if options.broken is not None:

@@ -66,6 +66,7 @@ _TIMES = {
     "a storm of restarts": (20, None, None),
     "two storyboards at once": (20, None, None),
     "a server that dies": (20, None, None),
+    "64 open files": (5, None, None),
 }
 # From a disk too small for the journal to one that holds the film.
 _DISKS_KIB = range(8, 264, 8)
@@ -217,6 +218,7 @@ class Soak:
             "faults": {kind.value: faults[kind] for kind in FaultKind},
             "hung_and_played_again": sum(loop.hung_once for loop in self.loops),
             "drawn_again": sum(loop.redrawn for loop in self.loops),
+            "goals": goals_of(incidents, self.phases),
             "phases": [phase.figures() for phase in self.phases],
             "incidents": incidents,
             "failures": [
@@ -318,6 +320,54 @@ def _play_incidents(run: Soak, seed: int, at_most: int) -> None:
         play_all("a full disk", disks, (None, None))
     else:
         _say("a full disk: left out, as it needs the right to mount")
+
+
+# Each with what it asks for, and the incidents that show it.
+_GOALS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "G6": (
+        "no rate violation under kills and with two processes",
+        ("a storm of restarts", "two storyboards at once"),
+    ),
+    "G12": (
+        "second Ctrl-C to exit 2 s, SIGTERM 5 s, no doubt from one signal",
+        (
+            "first Ctrl-C",
+            "second Ctrl-C",
+            "Ctrl-C twice through make",
+            "SIGTERM, nothing on the wire",
+            "SIGTERM, a submission on the wire",
+        ),
+    ),
+    "G13": ("second copy: exit 75 within 1 s, no request, 50 of 50", ("a second copy",)),
+    "G17": ("finished film again: no request, within 1 s", ("nothing left to do",)),
+}
+
+
+def goals_of(incidents: Sequence[dict[str, Any]], phases: Sequence[Phase]) -> list[dict[str, Any]]:
+    """Each goal by its name: its figure, and whether it was reached; None where not all is played.
+
+    G6 counts the violations in the provider's books of every run of the kill loop besides.
+    """
+    played = {one["name"]: one for one in incidents}
+    faults = Counter(
+        fault.kind for phase in phases for result in phase.results for fault in result.faults
+    )
+    goals = []
+    for goal, (asks_for, names) in _GOALS.items():
+        rows = [played[name] for name in names if name in played]
+        words = [
+            f"{row['name']}: {row['played'] - row['failed']} of {row['wanted']}, longest "
+            f"{row['longest_s']} s ({row['longest_cpu_s']} s of processor)"
+            for row in rows
+        ]
+        reached = all(row["passed"] for row in rows) if len(rows) == len(names) else None
+        if goal == "G6":
+            words.insert(0, f"{faults[FaultKind.VIOLATION]} violations in killed runs")
+            reached = None if reached is None else reached and not faults[FaultKind.VIOLATION]
+        goals.append(
+            {"goal": goal, "asks_for": asks_for, "figure": "; ".join(words), "reached": reached}
+        )
+    return goals
 
 
 def machine() -> dict[str, Any]:

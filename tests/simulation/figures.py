@@ -81,6 +81,7 @@ class PollUse:
 
     polls: int
     fair_polls: float
+    violations: int
 
 
 def measure_polls(*, shots: int = 60, task_s: tuple[float, float] = (40.0, 120.0)) -> PollUse:
@@ -90,7 +91,10 @@ def measure_polls(*, shots: int = 60, task_s: tuple[float, float] = (40.0, 120.0
     _sound(result)
     lived_s = [task.ends_s - task.created_s for task in result.world.ours]
     fair = sum(seconds / scenario.poll_interval_s + 1 for seconds in lived_s)
-    return PollUse(polls=result.world.polls, fair_polls=fair)
+    # Looks closer together than the interval, and looks after the end was told.
+    return PollUse(
+        polls=result.world.polls, fair_polls=fair, violations=len(result.world.violations)
+    )
 
 
 def blackout(*, shots: int = 20) -> Result:

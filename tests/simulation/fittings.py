@@ -27,6 +27,7 @@ from pipeline.ledger import Event, EventKind
 from pipeline.media.conform import CutClip, Film
 from pipeline.model import (
     ClipFacts,
+    Expected,
     FileReference,
     Position,
     Reference,
@@ -37,6 +38,7 @@ from pipeline.model import (
 )
 from pipeline.pricing import RATE_CARDS, price_take
 from pipeline.settings import Settings, read_settings
+from pipeline.uptime import Uptime
 
 PROVIDER = "wavespeed"
 
@@ -59,7 +61,7 @@ class MortalAccount(AccountStore):
     """The real account file, whose process may die before and after each change."""
 
     def __init__(self, path: Path, life: Life, now: Callable[[], float]) -> None:
-        super().__init__(path, now=now)
+        super().__init__(path, now=now, uptime=Uptime(boot="one", elapsed=trio.current_time))
         self._life = life
 
     def try_start(self, *args: Any) -> float:
@@ -162,20 +164,20 @@ def prompt_of(key: int) -> str:
     return f"@image1 turns, content {key}"
 
 
-async def verify(path: Path, *, duration_s: int, resolution: Resolution) -> ClipFacts:
+async def verify(path: Path, expected: Expected) -> ClipFacts:
     """A clip is good when its seal holds and it is what was ordered."""
     content = path.read_bytes()
     found = read_clip(content)
     if found is None:
         raise ClipRejected(f"{path.name} is damaged")
-    if found[1:] != (duration_s, resolution.value):
+    if found[1:] != (expected.duration_s, f"{expected.short_side_px}p"):
         raise ClipRejected(f"{path.name} is not what was asked for")
     return ClipFacts(
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         width_px=1280,
-        height_px=resolution.short_side_px,
-        frames=24 * duration_s,
+        height_px=expected.short_side_px or 0,
+        frames=round(24 * expected.duration_s),
         frame_rate=Fraction(24),
         video_codec="h264",
         has_audio=True,

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ from pipeline.capabilities import CAPABILITIES
 from pipeline.commands.jobs import Job, plan_job
 from pipeline.download import Downloader
 from pipeline.errors import ExitCode, StoryboardError, gravest
-from pipeline.journal import read_events
+from pipeline.journal import Journal, read_events
 from pipeline.ledger import DOUBTFUL, Book, Ledger, fold
 from pipeline.model import Storyboard
 from pipeline.production import Clock, Halt, Production, Services
@@ -55,7 +55,7 @@ from pipeline.providers.limits import Limiter, Retrying, allowance
 from pipeline.providers.wavespeed import WaveSpeed
 from pipeline.quoting import check_quotes
 from pipeline.runner import Runner, heed_journals
-from pipeline.settings import account_level
+from pipeline.settings import Settings, account_level
 from pipeline.summary import Outcome, summarise, write_summary
 
 # A life that takes longer than this, in virtual seconds, does not end by itself.
@@ -95,14 +95,41 @@ class Result:
     lines: list[str] | None = None
 
 
+def within_budgets(stage: Stage, jobs: Sequence[Job]) -> Mapping[str, ExitCode]:
+    """The storyboards that may not be worked on, each with why not."""
+    del stage
+    return {
+        job.storyboard.name: ExitCode.OVER_BUDGET
+        for job in jobs
+        if job.plan.buy_usd and job.plan.committed_usd > (job.storyboard.budget_usd or 0)
+    }
+
+
+async def check_prices(services: Services, productions: Sequence[Production], halt: Halt) -> None:
+    """What is asked before anything is spent."""
+    del halt
+    await check_quotes(services, productions)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a deliberately broken program replaces; by default nothing is."""
+    """What a deliberately broken program, or a proof of its own, replaces; by default nothing.
+
+    ``gate`` names the storyboards that may not be worked on; ``opening`` comes before a run.
+    """
 
     provider: type[Retrying] = Retrying
+    account: type[MortalAccount] = MortalAccount
+    door: type[Door] = Door
+    settings: Callable[[Scenario], Settings] = settings_of
+    gate: Callable[[Stage, Sequence[Job]], Mapping[str, ExitCode]] = within_budgets
+    opening: Callable[[Services, Sequence[Production], Halt], Awaitable[None]] = check_prices
+    dialect: type[WaveSpeed] = WaveSpeed
     production: type[Production] = Production
     journal_folder: Callable[[Path, int], Path] = lambda folder, _: folder
     account_file: Callable[[Path, int], Path] = lambda folder, _: folder / "account.sqlite3"
+    # Not a part of the program: the way to the world, where answers may be tampered with.
+    door: Callable[[World, Life], Door] = Door
 
 
 SOUND = Parts()
@@ -140,18 +167,18 @@ class Stage:
 @asynccontextmanager
 async def _services(stage: Stage, life: Life) -> AsyncIterator[Services]:
     scenario, parts = stage.scenario, stage.parts
-    settings = settings_of(scenario)
+    settings = parts.settings(scenario)
     capabilities = CAPABILITIES[PROVIDER]
     limits = allowance(account_level(settings, capabilities), settings.rate_window_s)
     rng = random.Random(f"runner {scenario.seed} {life.number}")
-    door = Door(stage.world, life)
+    door = parts.door(stage.world, life)
 
     async def sleep(seconds: float) -> None:
         life.tick("sleep")
         await anyio.sleep(seconds)
 
     http = HttpProvider(
-        WaveSpeed(capabilities),
+        parts.dialect(capabilities),
         base_url=API,
         key=KEY,
         submit_timeout_s=settings.submit_timeout_s,
@@ -160,7 +187,7 @@ async def _services(stage: Stage, life: Life) -> AsyncIterator[Services]:
     )
     downloader = Downloader(local=True, api_url=API, transport=door)
     account_file = parts.account_file(stage.folder, life.number)
-    account = MortalAccount(account_file, life, lambda: utc_now().timestamp())
+    account = parts.account(account_file, life, lambda: utc_now().timestamp())
     with account:
         async with http, downloader:
             yield Services(
@@ -191,28 +218,28 @@ async def _live(stage: Stage, life: Life, storyboards: Sequence[Storyboard]) -> 
 
     with ExitStack() as stack:
         jobs: dict[str, Job] = {}
-        productions = []
+        journals: dict[str, Journal] = {}
         for board in storyboards:
             folder = stage.parts.journal_folder(stage.board_folder(board), life.number)
             journal = stack.enter_context(MortalJournal(folder, life, utc_now))
             book = Book(journal.events())
             job = stage.job(board, book.ledger())
-            jobs[board.name] = job
-            books[board.name] = book
-            if job.is_finished:
-                codes[board.name] = ExitCode.DONE
-            elif job.plan.buy_usd and job.plan.committed_usd > (board.budget_usd or 0):
-                codes[board.name] = ExitCode.OVER_BUDGET
-            else:
-                productions.append(
-                    stage.parts.production(
-                        plan=job.plan,
-                        journal=journal,
-                        folder=job.folder,
-                        book=book,
-                        recorded_film=job.recorded_film,
-                    )
-                )
+            jobs[board.name], books[board.name], journals[board.name] = job, book, journal
+        waiting = [job for job in jobs.values() if not job.is_finished]
+        refused = stage.parts.gate(stage, waiting)
+        codes |= {name: ExitCode.DONE for name, job in jobs.items() if job not in waiting}
+        codes |= refused
+        productions = [
+            stage.parts.production(
+                plan=job.plan,
+                journal=journals[name],
+                folder=job.folder,
+                book=books[name],
+                recorded_film=job.recorded_film,
+            )
+            for name, job in jobs.items()
+            if job in waiting and name not in refused
+        ]
         try:
             if productions:
                 code = await _session(stage, life, productions, jobs, end)
@@ -265,7 +292,7 @@ async def _session(
     try:
         async with _services(stage, life) as services:
             heed_journals(services.account, productions)
-            await check_quotes(services, productions)
+            await stage.parts.opening(services, productions, halt)
             async with anyio.create_task_group() as group:
                 life.on_interrupt, life.on_terminate = interrupt, terminate
                 with anyio.fail_after(LIFE_LIMIT_S):

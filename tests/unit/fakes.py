@@ -25,7 +25,7 @@ from pipeline.errors import ClipRejected, SubmissionInDoubt, UnknownTask
 from pipeline.journal import Journal, read_events
 from pipeline.ledger import Attempt, AttemptState, Book, Event, Ledger, fold
 from pipeline.media.conform import CutClip, Film
-from pipeline.model import ClipFacts, FileReference, Resolution, Storyboard
+from pipeline.model import ClipFacts, Expected, FileReference, Storyboard
 from pipeline.planning import Plan, make_plan
 from pipeline.pricing import RATE_CARDS, estimate
 from pipeline.production import Clock, Halt, Production, Services
@@ -217,7 +217,7 @@ def clip_of(url: str) -> bytes:
     return f"clip of {url}".encode()
 
 
-async def fake_verify(path: Path, *, duration_s: int, resolution: Resolution) -> ClipFacts:
+async def fake_verify(path: Path, expected: Expected) -> ClipFacts:
     """Any bytes are a clip unless they say that they are not."""
     content = path.read_bytes()
     if not content.startswith(b"clip"):
@@ -226,8 +226,8 @@ async def fake_verify(path: Path, *, duration_s: int, resolution: Resolution) ->
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         width_px=1280,
-        height_px=resolution.short_side_px,
-        frames=24 * duration_s,
+        height_px=expected.short_side_px or 720,
+        frames=round(24 * expected.duration_s),
         frame_rate=Fraction(24),
         video_codec="h264",
         has_audio=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +28,7 @@ from pipeline.errors import (
 )
 from pipeline.fingerprint import fingerprint
 from pipeline.ledger import AttemptState, EventKind
+from pipeline.model import Expected
 from pipeline.providers.base import TakeRequest
 from pipeline.summary import Outcome
 
@@ -324,9 +326,9 @@ async def test_a_clip_has_its_name_only_once_it_is_whole_checked_and_recorded(
         names = sorted(path.name for path in folder.iterdir())
         seen.append((moment, names, world.kinds(BOARD)[2:]))
 
-    async def verify(path: Path, **order: Any) -> Any:
+    async def verify(path: Path, expected: Expected) -> Any:
         look(f"checking {path.name}")
-        return await fake_verify(path, **order)
+        return await fake_verify(path, expected)
 
     world.verify = verify
     world.downloader.script = [then(lambda: look("downloading"), CLIP)]
@@ -467,7 +469,7 @@ async def test_a_clip_damaged_three_times_is_kept_aside_and_never_bought_again(
 
 @pytest.mark.anyio
 async def test_a_check_that_cannot_be_made_says_nothing_about_the_clip(world: World) -> None:
-    async def broken(path: Path, **order: Any) -> Any:
+    async def broken(path: Path, expected: Expected) -> Any:
         raise MediaError("ffmpeg was killed")
 
     world.verify = broken
@@ -529,8 +531,9 @@ async def test_a_run_that_died_before_its_answer_finds_the_task(
     left_behind(world, state)
     (sent,) = world.attempts(BOARD)
     assert sent.request is not None
-    world.provider.echoes_inputs = False
     world.provider.make_task(request_of(), "task-a1")
+    (task,) = world.provider.tasks.values()
+    world.provider.tasks["task-a1"] = replace(task, inputs=sent.request)
     (outcome,) = await world.run(BOARD)
     assert outcome.exit_code is ExitCode.DONE
     assert world.provider.submitted == []

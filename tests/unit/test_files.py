@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ExitCode, StorageError
-from pipeline.files import file_sha256, sync_folder, write_whole
+from pipeline.files import file_sha256, make_folder, sync_folder, write_whole
 
 
 def test_text_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -71,3 +71,34 @@ def test_digest_is_of_all_bytes(tmp_path: Path) -> None:
     content = bytes(range(256)) * 8000
     (tmp_path / "clip").write_bytes(content)
     assert file_sha256(tmp_path / "clip") == hashlib.sha256(content).hexdigest()
+
+
+def test_folder_and_those_above_it_are_safe_from_a_power_cut_once_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    really = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.chdir(tmp_path)
+    make_folder(Path("out/loop/clips"))
+    assert synced == [str(tmp_path), str(tmp_path / "out"), str(tmp_path / "out/loop")]
+    # Whoever made it may have died before it was safe.
+    make_folder(tmp_path / "out" / "loop")
+    assert synced[3:] == [str(tmp_path / "out")]
+
+
+def test_folder_is_made_below_one_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, flags: int) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    make_folder(tmp_path / "out")
+    monkeypatch.undo()
+    assert (tmp_path / "out").is_dir()

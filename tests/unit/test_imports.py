@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
     (
         "words",
         "what everybody speaks in; depends on nothing",
-        frozenset({"pipeline", "errors", "text", "schemas"}),
+        frozenset({"pipeline", "errors", "masking", "text", "schemas"}),
     ),
     (
         "core",
@@ -51,8 +51,8 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ),
     (
         "files",
-        "how a file appears whole; the edges that write share it",
-        frozenset({"files"}),
+        "files that appear whole, and what the machine gives all of us; edges share it",
+        frozenset({"files", "openfiles", "uptime"}),
     ),
     (
         "edges",

@@ -341,6 +341,22 @@ def test_database_of_another_program_is_refused_untouched(tmp_path: Path) -> Non
     assert (tmp_path / JOURNAL_NAME).read_bytes() == before
 
 
+def test_new_journal_has_nothing_to_undo_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name appears when it is already of the kind that later openings ask for."""
+    found: list[tuple[bytes, set[str]]] = []
+    replace = Path.replace
+
+    def look(path: Path, target: Path) -> Path:
+        found.append((path.read_bytes()[18:20], names(tmp_path)))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", look)
+    write(tmp_path)
+    assert found == [(b"\2\2", {f"{JOURNAL_NAME}.part", LOCK_NAME})]
+
+
 @pytest.mark.parametrize("nth", range(1, 4))
 def test_run_that_dies_making_its_journal_does_not_bar_the_next(tmp_path: Path, nth: int) -> None:
     """Dies at the nth of: the table, the name, the open file."""

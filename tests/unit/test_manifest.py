@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import resource
 import socket
 import subprocess
@@ -21,7 +20,6 @@ from pipeline import manifest as module
 from pipeline.errors import ExitCode
 from pipeline.manifest import Checked, read_manifest
 from pipeline.model import FileReference, Severity
-from pipeline.text import shown
 
 Write = Callable[..., str]
 ROOT = Path(__file__).parents[2]
@@ -390,69 +388,3 @@ def test_importing_the_module_loads_neither_jsonschema_nor_pillow() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
-
-
-_FRAGMENTS = [
-    "@image1", "@image9", "@", ": ", " #", "\t", "[", "]", "{", "}", '"', "'", "&a", "*a", "!x",
-    "|", ">", "-", "- ", "? ", "%", "`", "\\", "\n", "\n\n", "  ", "no", "~", "1e400", ".nan",
-    "0" * 50, "---\n", "...", "<<: x", "shots:", "id: a\n", "prompt:", "\x00", "\x1b", "\u202e",
-    "\u2028", "\ufeff", "\ud83d".encode("utf-8", "surrogatepass").decode("utf-8", "replace"), "é",
-    "https://", "../", "null", "true", "6.0", ",", ":",
-]  # fmt: skip
-
-
-def mutated(data: str, chance: random.Random) -> bytes:
-    """One to four random edits of a manifest, at times below the level of characters."""
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(data) + 1)
-        end = min(len(data), at + chance.choice((0, 1, 2, 8, 40)))
-        match chance.randrange(5):
-            case 0:
-                data = data[:at] + data[end:]
-            case 1:
-                data = data[:at] + chance.choice(_FRAGMENTS) + data[at:]
-            case 2:
-                data = data[:at] + chance.choice(_FRAGMENTS) + data[end:]
-            case 3:
-                data = data[:at] + data[at:end] * 3 + data[end:]
-            case _:
-                rows = data.splitlines(keepends=True)
-                chance.shuffle(rows)
-                data = data if chance.random() < 0.7 else "".join(rows)
-    raw = data.encode()
-    if chance.random() < 0.05 and raw:
-        at = chance.randrange(len(raw))
-        raw = raw[:at] + bytes([chance.randrange(256)]) + raw[at + 1 :]
-    return raw
-
-
-def fuzz(seed: int, count: int, write: Write) -> int:
-    """Check mutated manifests; the number of those that were refused."""
-    chance = random.Random(seed)
-    sources = [path.read_text("utf-8") for path in VALID] + [TEN]
-    refused = 0
-    for _ in range(count):
-        raw = mutated(chance.choice(sources), chance)
-        checked = read_manifest(write(raw))
-        has_error = False
-        for problem in checked.problems:
-            has_error |= problem.severity is Severity.ERROR
-            assert problem.position.line >= 1, raw
-            assert problem.position.column >= 1, raw
-            assert problem.position.line <= raw.count(b"\n") + raw.count(b"\r") + 1, raw
-            assert problem.message, raw
-            assert problem.hint, raw
-            assert shown(str(problem), 2000) == str(problem), raw
-            assert len(str(problem)) < 1000, raw
-        assert (checked.storyboard is None) == has_error, raw
-        refused += has_error
-    return refused
-
-
-def test_mutated_manifests_raise_nothing_and_every_problem_is_complete(
-    tmp_path: Path, picture: Callable[..., bytes], manifest: Write
-) -> None:
-    (tmp_path / "refs").mkdir()
-    for name in ("a", "b", "c"):
-        (tmp_path / f"refs/{name}.png").write_bytes(picture())
-    assert fuzz(20_240, 300, manifest) > 150

@@ -11,6 +11,7 @@ from PIL import Image
 from pipeline.sandbox import planes, slate
 from pipeline.sandbox.lettering import ELLIPSIS, FINE, Face, legible
 
+NAMES = tuple(f"@image{number}" for number in range(1, 8))
 SIZES = ((848, 480), (480, 848), (480, 480), (640, 480), (1280, 720), (720, 1280))
 
 
@@ -26,7 +27,7 @@ def laid(
     text: slate.Words, frame: tuple[int, int], index: int, reference: int = 0
 ) -> planes.Planes:
     picture = planes.from_rgb(Image.new("RGB", frame, (90, 90, 90)))
-    card = slate.build(text, frame, 3)
+    card = slate.build(text, frame, NAMES[:3])
     slate.lay(card, picture, index=index, count=144, fps=24, reference=reference)
     return picture
 
@@ -125,14 +126,14 @@ def test_slate_keeps_to_its_margins(frame: tuple[int, int], prompt: str) -> None
     ],
 )
 def test_any_text_makes_a_slate(text: str) -> None:
-    assert slate.build(words(prompt=text, title=text), (480, 848), 7).band.alpha.width == 480
+    assert slate.build(words(prompt=text, title=text), (480, 848), NAMES).band.alpha.width == 480
 
 
 @pytest.mark.parametrize("frame", SIZES)
 def test_clear_areas_are_not_covered_by_anything(frame: tuple[int, int]) -> None:
     text = words(prompt="many words " * 200)
     luma = np.asarray(laid(text, frame, 5).y)
-    for left, top, right, bottom in slate.build(text, frame, 3).clear:
+    for left, top, right, bottom in slate.build(text, frame, NAMES[:3]).clear:
         assert right - left > 0.3 * frame[0]
         assert bottom - top > 0.35 * frame[1]
         assert luma[top:bottom, left:right].max() <= 94

@@ -68,6 +68,34 @@ def test_proof_that_was_not_reached_fails_the_report_and_is_named() -> None:
     assert "Not run: simulation" in soak.build_text(made)
 
 
+def test_a_proof_that_is_run_again_takes_the_place_of_its_former_entry_and_of_no_other() -> None:
+    wanted = ("kill", "simulation")
+    first = report(outcome(exit_code=1), outcome("simulation"), wanted=wanted)
+    again = soak.build_report(
+        [outcome()], wanted=wanted, began=BEGAN, share=1.0, earlier=first["proofs"]
+    )
+    assert not first["passed"]
+    assert again["passed"]
+    assert [entry["name"] for entry in again["proofs"]] == ["kill", "simulation"]
+
+
+def test_an_entry_of_a_proof_that_is_no_more_is_dropped() -> None:
+    made = soak.build_report(
+        [outcome()],
+        wanted=["kill"],
+        began=BEGAN,
+        share=1.0,
+        earlier=report(outcome("gone"))["proofs"],
+    )
+    assert [entry["name"] for entry in made["proofs"]] == ["kill"]
+
+
+def test_part_of_a_proof_is_not_the_proof() -> None:
+    made = soak.build_report([outcome()], wanted=["kill"], began=BEGAN, share=0.5)
+    assert not made["passed"]
+    assert "50%" in soak.build_text(made)
+
+
 def test_figures_and_their_tables_are_shown() -> None:
     text = soak.build_text(report(outcome()))
     assert "| points | 3 |" in text

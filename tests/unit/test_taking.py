@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from pipeline.errors import (
 )
 from pipeline.fingerprint import fingerprint
 from pipeline.ledger import AttemptState, EventKind
-from pipeline.model import FileReference, Shot, Storyboard
+from pipeline.model import Expected, FileReference, Shot, Storyboard
 from pipeline.production import Halt, Production
 from pipeline.providers.http import HttpProvider
 from pipeline.providers.wavespeed import WaveSpeed
@@ -675,6 +677,28 @@ async def test_a_renamed_shot_takes_its_clip_along_without_a_request(world: Worl
 
 
 @pytest.mark.anyio
+async def test_new_name_of_a_renamed_shots_clip_is_safe_before_the_old_one_goes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after, content = renamed_board(world, AttemptState.VERIFIED)
+    old = world.clip(before, "old_tk01.mp4")
+    old.write_bytes(content)
+    new = world.clip(after, "new_tk01.mp4")
+    both_when_synced: list[bool] = []
+    really = os.fsync
+
+    def look(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == new.parent:
+            both_when_synced.append(old.exists() and new.exists())
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    (outcome,) = await world.run(after)
+    assert outcome.exit_code is ExitCode.DONE
+    assert both_when_synced == [True]
+
+
+@pytest.mark.anyio
 async def test_a_renamed_shot_whose_clip_is_gone_is_downloaded_and_not_bought(
     world: World,
 ) -> None:
@@ -722,8 +746,5 @@ async def test_an_adoption_that_was_cut_short_is_taken_up_again(world: World) ->
     (outcome,) = await world.run(after)
     assert outcome.exit_code is ExitCode.DONE
     assert world.provider.looks == []
-    assert await fake_verify(
-        world.clip(after, "new_tk01.mp4"),
-        duration_s=6,
-        resolution=after.shots[0].resolution,
-    )
+    expected = Expected(duration_s=Fraction(6), short_side_px=720)
+    assert await fake_verify(world.clip(after, "new_tk01.mp4"), expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,34 @@ def test_move_that_was_cut_short_is_taken_up_again(
         assert (folder / "animatic" / "clips" / "opening_tk01.mp4").exists()
         assert providers(folder / "animatic") == ["sandbox"] * 2
     assert steps == 4
+
+
+def test_everything_else_is_safe_in_its_new_place_before_the_journal_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(tmp_path, "sandbox")
+    steps: list[str] = []
+    rename, fsync = Path.rename, os.fsync
+
+    def note_move(path: Path, target: Path) -> Path:
+        steps.append(f"move {path.name}")
+        return rename(path, target)
+
+    def note_sync(descriptor: int) -> None:
+        steps.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        fsync(descriptor)
+
+    monkeypatch.setattr(Path, "rename", note_move)
+    monkeypatch.setattr(os, "fsync", note_sync)
+    make_room_for_paid_work(tmp_path)
+    journal = steps.index(f"move {JOURNAL_NAME}")
+    assert {step.split()[0] for step in steps[journal + 1 :]} == {"sync"}
+    assert steps[journal - 1 :] == [
+        "sync animatic",
+        f"move {JOURNAL_NAME}",
+        "sync animatic",
+        f"sync {tmp_path.name}",
+    ]
 
 
 def test_account_state_of_the_sandbox_lies_with_its_output(tmp_path: Path) -> None:

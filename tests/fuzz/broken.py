@@ -1,0 +1,61 @@
+"""Readers of answers that are broken on purpose: the fuzz must catch each of them.
+
+These are the mistakes that clients of such an API make; each is the sound dialect with one
+thing put wrong.
+"""
+
+from __future__ import annotations
+
+from pipeline.errors import Rejected, SubmissionInDoubt, Unavailable
+from pipeline.providers.base import Books, HistoryItem, HttpReply, TakeRequest
+from pipeline.providers.wavespeed import WaveSpeed
+from pipeline.providers.wavespeed_books import WaveSpeedBooks
+
+
+class GarbageIsARefusal(WaveSpeed):
+    """Takes an answer that it cannot read for a no, so that the shot may be bought again."""
+
+    def read_submit(self, reply: HttpReply, request: TakeRequest) -> str:
+        try:
+            return super().read_submit(reply, request)
+        except SubmissionInDoubt as exc:
+            raise Rejected("the provider did not take it") from exc
+
+
+class EmptyWhereUnreadable(WaveSpeedBooks):
+    """Books that read garbage as nothing at all."""
+
+    def read_history(self, reply: HttpReply) -> tuple[tuple[HistoryItem, ...], bool]:
+        try:
+            return super().read_history(reply)
+        except Unavailable:
+            return (), False
+
+
+class GarbageIsAnEmptyHistory(WaveSpeed):
+    """Takes a page of the history that it cannot read for one without tasks."""
+
+    @property
+    def books(self) -> Books:
+        return EmptyWhereUnreadable(self.capabilities)
+
+
+class TrustingReader(WaveSpeed):
+    """Reads the id of a task as if it were always where it belongs."""
+
+    def read_submit(self, reply: HttpReply, request: TakeRequest) -> str:
+        # The import is here to keep the mistake in one place.
+        import json  # noqa: PLC0415
+
+        if reply.status != 200:
+            return super().read_submit(reply, request)
+        return str(json.loads(reply.body)["data"]["id"])
+
+
+# Each with what the judge of single answers says of it, and the judge of whole runs; empty
+# where only the other one can know.
+BROKEN: dict[str, tuple[type[WaveSpeed], str, str]] = {
+    "garbage taken for a refusal": (GarbageIsARefusal, "REFUSED", "PAID TWICE"),
+    "garbage taken for an empty history": (GarbageIsAnEmptyHistory, "", "PAID TWICE"),
+    "answers trusted": (TrustingReader, "came out", "an exception escaped"),
+}
