@@ -13,7 +13,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,23 +104,30 @@ class Journal:
         Raises:
             StorageError: the write failed; the caller must not go on spending.
         """
-        text = json.dumps(data, sort_keys=True, ensure_ascii=True)
+        return self.append_all([(attempt_id, kind, data)])[0]
+
+    def append_all(self, rows: Sequence[tuple[str, EventKind, Mapping[str, Any]]]) -> list[Event]:
+        """Write several events, all of them or none; see ``append``."""
         at_text = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
         with self._guard:
             if self._db is None:
                 raise StorageError("the journal is closed")
+            written = []
             try:
                 with self._db:
-                    seq = self._db.execute(
-                        "INSERT INTO events (at, attempt, kind, data) VALUES (?, ?, ?, ?)",
-                        (at_text, attempt_id, kind.value, text),
-                    ).lastrowid
+                    for attempt_id, kind, data in rows:
+                        text = json.dumps(data, sort_keys=True, ensure_ascii=True)
+                        seq = self._db.execute(
+                            "INSERT INTO events (at, attempt, kind, data) VALUES (?, ?, ?, ?)",
+                            (at_text, attempt_id, kind.value, text),
+                        ).lastrowid
+                        written.append(_event(seq or 0, at_text, attempt_id, kind, text))
             except sqlite3.Error as exc:
                 raise StorageError(
                     f"cannot write to the journal in {self._folder}: {exc}",
                     hint="free some disk space, then run again; nothing paid is lost",
                 ) from exc
-        return _event(seq or 0, at_text, attempt_id, kind, text)
+        return written
 
     def events(self) -> list[Event]:
         """Every event, oldest first."""

@@ -51,7 +51,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTake:
-    """One line of a plan; ``price_usd`` is what this run would newly spend on it."""
+    """One line of a plan; ``price_usd`` is what this run would newly spend on it.
+
+    ``of_last_task``: it is another result of the task that the line before it buys.
+    """
 
     shot: Shot
     take: int
@@ -60,6 +63,7 @@ class PlannedTake:
     price_usd: Decimal
     reason: str
     attempt: Attempt | None = None
+    of_last_task: bool = False
 
     @property
     def slate(self) -> str:
@@ -153,7 +157,6 @@ def make_plan(
             ]
             lacking -= len(twins)
             next_take += len(twins)
-        price_usd = price_take(card, shot)
         why = _why_buy(shot, ledger, provider, again=again, first=not attempts)
         lines += [
             PlannedTake(
@@ -161,8 +164,9 @@ def make_plan(
                 take=next_take + i,
                 fingerprint=wanted[shot.id],
                 action=Action.BUY,
-                price_usd=price_usd,
+                price_usd=price_take(card, shot, more=i % shot.output.results > 0),
                 reason=why,
+                of_last_task=i % shot.output.results > 0,
             )
             for i in range(lacking)
         ]

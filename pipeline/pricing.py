@@ -6,6 +6,7 @@ Nothing is rounded before it is shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -71,19 +72,21 @@ class Estimate:
     card: RateCard
 
 
-def price_take(card: RateCard, shot: Shot) -> Decimal:
+def price_take(card: RateCard, shot: Shot, *, more: bool = False) -> Decimal:
     """Dollars for one take of a shot, exact.
 
+    Args:
+        more: it comes out of the same task as another, which has paid for what goes in.
     Raises:
         KeyError: the card has no price for the shot's resolution; nothing may be bought then.
     """
     per_s = card.usd_per_s[shot.resolution]
-    images = len(shot.images) + (shot.frame is not None)
+    images = 0 if more else len(shot.images) + (shot.frame is not None)
     if shot.kind is not ShotKind.EDIT:
         return per_s * shot.duration_s + card.usd_per_image * images
     if card.usd_per_input_s is None:
         raise KeyError(ShotKind.EDIT)
-    return billed_s(shot) * (per_s + card.usd_per_input_s)
+    return billed_s(shot) * (per_s if more else per_s + card.usd_per_input_s)
 
 
 def billed_s(shot: Shot) -> Decimal:
@@ -103,7 +106,8 @@ def estimate(storyboard: Storyboard, card: RateCard) -> Estimate:
     """Price every take of every shot, as if nothing had been bought yet."""
     lines = []
     for shot in storyboard.shots:
-        take_usd = price_take(card, shot)
+        take_usd, more_usd = price_take(card, shot), price_take(card, shot, more=True)
+        tasks = math.ceil(shot.takes / shot.output.results)
         lines.append(
             EstimateLine(
                 shot_id=shot.id,
@@ -112,7 +116,7 @@ def estimate(storyboard: Storyboard, card: RateCard) -> Estimate:
                 references=len(shot.images) + (shot.frame is not None),
                 takes=shot.takes,
                 take_usd=take_usd,
-                total_usd=take_usd * shot.takes,
+                total_usd=take_usd * tasks + more_usd * (shot.takes - tasks),
             )
         )
     total_usd = sum((line.total_usd for line in lines), Decimal(0))

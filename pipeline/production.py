@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,6 +144,14 @@ class Production:
         Raises:
             StorageError: the journal could not be written; nothing more may be spent.
         """
+        await self.record_all([(attempt_id, kind, data)])
+
+    async def record_all(self, rows: Sequence[tuple[str, EventKind, Mapping[str, Any]]]) -> None:
+        """Append several events, all of them or none; see ``record``."""
         with anyio.CancelScope(shield=True):
-            event = await anyio.to_thread.run_sync(self._journal.append, attempt_id, kind, data)
-        self._book.apply(event)
+            if len(rows) == 1:
+                events = [await anyio.to_thread.run_sync(self._journal.append, *rows[0])]
+            else:
+                events = await anyio.to_thread.run_sync(self._journal.append_all, rows)
+        for event in events:
+            self._book.apply(event)

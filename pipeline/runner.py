@@ -6,7 +6,8 @@ each film is made as soon as its own clips are in.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -82,8 +83,11 @@ class Runner:
     async def _produce(self, production: Production) -> Outcome:
         results: list[TakeResult] = []
         async with anyio.create_task_group() as group:
-            for planned in production.plan.takes:
-                group.start_soon(self._take, production, planned, results)
+            for takes in _by_task(production.plan.takes):
+                if takes[0].action is Action.BUY:
+                    group.start_soon(self._buy, production, takes, results)
+                else:
+                    group.start_soon(self._take, production, takes[0], results)
             for orphan in production.plan.orphans:
                 group.start_soon(self._orphan, production, orphan, results)
         cut = await self._sound_cut(production, results)
@@ -188,8 +192,6 @@ class Runner:
                 return
             case Action.BLOCKED:
                 raise StoryboardError(planned.reason)
-            case Action.BUY:
-                await self._buy(production, planned)
             case Action.FETCH if attempt is not None:
                 await self._taker.follow(production, attempt)
             case Action.ADOPT if attempt is not None and attempt.state in DOUBTFUL:
@@ -205,9 +207,29 @@ class Runner:
             case _:
                 raise AssertionError(f"{planned.action} without an attempt")
 
-    async def _buy(self, production: Production, planned: PlannedTake) -> None:
-        await self._doubts_settled.wait()
-        await self._taker.buy(production, planned)
+    async def _buy(
+        self, production: Production, takes: Sequence[PlannedTake], results: list[TakeResult]
+    ) -> None:
+        """Buy the takes of one task; each ends as it ends."""
+        attempts: list[Attempt] = []
+
+        async def submit() -> None:
+            await self._doubts_settled.wait()
+            attempts.extend(await self._taker.buy(production, takes))
+
+        bought = await self._result(takes[0].slate, takes[0].shot.id, submit)
+        if not attempts:
+            results += [replace(bought, slate=take.slate) for take in takes]
+            return
+        async with anyio.create_task_group() as group:
+            for attempt in attempts:
+                group.start_soon(self._follow, production, attempt, results)
+
+    async def _follow(
+        self, production: Production, attempt: Attempt, results: list[TakeResult]
+    ) -> None:
+        work = partial(self._taker.follow, production, attempt)
+        results.append(await self._result(attempt.slate, attempt.shot_id, work))
 
     async def _buy_again(
         self, production: Production, planned: PlannedTake, absent: Attempt
@@ -221,7 +243,9 @@ class Runner:
             price_usd=absent.price_usd,
             reason="proved not to be made",
         )
-        await self._buy(production, again)
+        await self._doubts_settled.wait()
+        for bought in await self._taker.buy(production, [again]):
+            await self._taker.follow(production, bought)
 
     async def _settle(self, production: Production, attempt: Attempt) -> Attempt | None:
         try:
@@ -243,6 +267,17 @@ class Runner:
                 slate=slate, shot_id=shot_id, exit_code=exc.exit_code, message=str(exc)
             )
         return TakeResult(slate=slate, shot_id=shot_id, exit_code=ExitCode.DONE)
+
+
+def _by_task(takes: Iterable[PlannedTake]) -> list[list[PlannedTake]]:
+    """The lines of a plan, those that one task makes together."""
+    found: list[list[PlannedTake]] = []
+    for take in takes:
+        if take.of_last_task:
+            found[-1].append(take)
+        else:
+            found.append([take])
+    return found
 
 
 def _doubts(plan: Plan) -> list[Attempt]:

@@ -8,8 +8,9 @@ lost is looked up in the provider's history, never repeated.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,13 +67,14 @@ class TakeMaker:
         """Name the storyboards whose tasks and doubts count when a doubt is settled."""
         self._productions += productions
 
-    async def buy(self, production: Production, planned: PlannedTake) -> None:
-        """Submit a new take and bring its clip home.
+    async def buy(self, production: Production, takes: Sequence[PlannedTake]) -> list[Attempt]:
+        """Submit new takes of one shot as one task, whose clips are then to be followed.
 
         Raises:
-            ProviderError, MediaError: the take failed; its siblings are not concerned.
+            ProviderError: none was bought; other shots are not concerned.
             StorageError: the journal or the disk failed; the run must stop spending.
         """
+        planned = takes[0]
         shot = planned.shot
         address = partial(self._reference_url, production, planned)
         try:
@@ -87,13 +89,13 @@ class TakeMaker:
                 resolution=shot.resolution,
                 size=shot.size,
                 output=shot.output,
+                results=len(takes),
                 webhook_url=self._services.webhook_url,
             )
         except (KeyRefused, ConfigurationError) as exc:
             self._halt.set(str(exc), exc.exit_code)
             raise
-        attempt = await self._submit(production, planned, request)
-        await self._fetcher.follow(production, attempt)
+        return await self._submit(production, takes, request)
 
     async def follow(self, production: Production, attempt: Attempt) -> None:
         """Bring home the clip of a task that exists; see ``Fetcher.follow``."""
@@ -152,20 +154,26 @@ class TakeMaker:
         return production.attempt(attempt.attempt_id)
 
     async def _submit(
-        self, production: Production, planned: PlannedTake, request: TakeRequest
-    ) -> Attempt:
+        self, production: Production, takes: Sequence[PlannedTake], request: TakeRequest
+    ) -> list[Attempt]:
         """One accepted submission: each try has an intent of its own, written before it."""
-        unsent = 0
+        unsent, slate = 0, takes[0].slate
         while True:
-            attempt_id = production.new_attempt_id()
-            self._services.say(production, planned.slate, "waiting", "for the account's allowance")
-            await self._unless_halted(partial(self._services.limiter.acquire, attempt_id))
+            bundle = {production.new_attempt_id(): take for take in takes}
+            # One task, one start, whatever it makes; the first of its takes stands for it.
+            first = next(iter(bundle))
+            self._services.say(production, slate, "waiting", "for the account's allowance")
+            await self._unless_halted(partial(self._services.limiter.acquire, first))
             try:
-                return await self._pass_gate(production, planned, request, attempt_id)
+                return await self._pass_gate(production, bundle, request)
             except SubmissionInDoubt as exc:
-                self._services.say(production, planned.slate, "in doubt", exc.message)
-                found = await self.settle(production, production.attempt(attempt_id))
-                if found is not None:
+                self._services.say(production, slate, "in doubt", exc.message)
+                asked = [
+                    await self.settle(production, production.attempt(attempt_id))
+                    for attempt_id in bundle
+                ]
+                found = [attempt for attempt in asked if attempt is not None]
+                if found:
                     return found
                 unsent += 1
                 if unsent >= _UNSENT_TRIES:
@@ -183,8 +191,8 @@ class TakeMaker:
                 await self._services.clock.sleep(self._random.uniform(0, min(20.0, 2.0**unsent)))
 
     async def _pass_gate(
-        self, production: Production, planned: PlannedTake, request: TakeRequest, attempt_id: str
-    ) -> Attempt:
+        self, production: Production, bundle: Mapping[str, PlannedTake], request: TakeRequest
+    ) -> list[Attempt]:
         """Wait until no doubt is being settled, then submit without interruption."""
         passed = False
         try:
@@ -195,53 +203,63 @@ class TakeMaker:
                 # Neither a signal nor another take's failure may come between the intent and
                 # the record of its answer.
                 with anyio.CancelScope(shield=True):
-                    return await self._send_once(production, planned, request, attempt_id)
+                    return await self._send_once(production, bundle, request)
         finally:
             if not passed:
-                self._services.limiter.not_sent(attempt_id)
+                self._services.limiter.not_sent(next(iter(bundle)))
         raise AssertionError("the shield is never cancelled, so it never swallows")
 
     async def _send_once(
-        self, production: Production, planned: PlannedTake, request: TakeRequest, attempt_id: str
-    ) -> Attempt:
+        self, production: Production, bundle: Mapping[str, PlannedTake], request: TakeRequest
+    ) -> list[Attempt]:
         """Intent, POST, answer: the only place where money is spent."""
         limiter = self._services.limiter
+        first, planned = next(iter(bundle.items()))
+
+        async def record(kind: EventKind, **data: Any) -> None:
+            await production.record_all([(attempt_id, kind, data) for attempt_id in bundle])
+
         if self._services.provider.capabilities.client_task_ids:
             request = replace(request, task_id=self._choose_id(production, planned))
         if self._halt.is_set:
-            limiter.not_sent(attempt_id)
+            limiter.not_sent(first)
             raise Halted(self._halt.reason)
-        self._reserve(planned, attempt_id)
+        self._reserve(bundle)
         try:
-            await self._record_intent(production, planned, request, attempt_id)
+            await production.record_all(
+                [
+                    (attempt_id, EventKind.INTENT, self._intent(take, request, number))
+                    for number, (attempt_id, take) in enumerate(bundle.items())
+                ]
+            )
         except StorageError:
-            limiter.not_sent(attempt_id)
-            self._services.account.release(attempt_id)
+            limiter.not_sent(first)
+            self._release(bundle)
             raise
         self._services.say(production, planned.slate, "submitting")
         try:
             task_id = await self._services.provider.submit(request)
         except SubmissionInDoubt as exc:
-            await production.record(attempt_id, EventKind.DOUBT, reason=exc.message)
+            await record(EventKind.DOUBT, reason=exc.message)
             raise
         except (ProviderError, ConfigurationError) as exc:
-            self._services.account.release(attempt_id)
+            self._release(bundle)
             if isinstance(exc, Unavailable):
-                limiter.not_sent(attempt_id)
+                limiter.not_sent(first)
             else:
-                limiter.answered(attempt_id, None)
+                limiter.answered(first, None)
             if isinstance(exc, RateLimited):
                 self._heed_refusal(exc)
                 limiter.refused(exc.retry_after_s)
             if isinstance(exc, KeyRefused | ConfigurationError):
                 self._halt.set(str(exc), exc.exit_code)
-            await production.record(attempt_id, EventKind.REFUSED, reason=exc.message)
+            await record(EventKind.REFUSED, reason=exc.message)
             raise
-        await production.record(attempt_id, EventKind.ACCEPTED, task_id=task_id)
+        await record(EventKind.ACCEPTED, task_id=task_id)
         self._refusals = 0
-        limiter.answered(attempt_id, task_id)
+        limiter.answered(first, task_id)
         self._services.say(production, planned.slate, "submitted", f"task {task_id}")
-        return production.attempt(attempt_id)
+        return [production.attempt(attempt_id) for attempt_id in bundle]
 
     def _heed_refusal(self, exc: RateLimited) -> None:
         self._refusals += 1
@@ -252,26 +270,35 @@ class TakeMaker:
                 exc.exit_code,
             )
 
-    def _reserve(self, planned: PlannedTake, attempt_id: str) -> None:
+    def _release(self, bundle: Iterable[str]) -> None:
+        for attempt_id in bundle:
+            self._services.account.release(attempt_id)
+
+    def _reserve(self, bundle: Mapping[str, PlannedTake]) -> None:
         """Count the price towards the account's day, together with every other process.
 
         Raises:
             OverBudget: the day's cap would be passed; submissions stop.
         """
-        cap_usd = self._services.settings.day_cap_usd
-        if self._services.account.reserve(attempt_id, planned.price_usd, cap_usd):
+        cap_usd, account = self._services.settings.day_cap_usd, self._services.account
+        if all(
+            account.reserve(attempt_id, take.price_usd, cap_usd)
+            for attempt_id, take in bundle.items()
+        ):
             return
-        self._services.limiter.not_sent(attempt_id)
+        self._release(bundle)
+        self._services.limiter.not_sent(next(iter(bundle)))
+        price_usd = sum((take.price_usd for take in bundle.values()), Decimal(0))
         exc = OverBudget(
-            f"{dollars(planned.price_usd)} more would pass the account's cap for today; not sent",
+            f"{dollars(price_usd)} more would pass the account's cap for today; not sent",
             hint="run again tomorrow (UTC), or raise STORYBOARD_DAY_CAP_USD",
         )
         self._halt.set(str(exc), exc.exit_code)
         raise exc
 
-    async def _record_intent(
-        self, production: Production, planned: PlannedTake, request: TakeRequest, attempt_id: str
-    ) -> None:
+    def _intent(self, planned: PlannedTake, request: TakeRequest, number: int) -> dict[str, Any]:
+        """What is written down of a take before it is asked for; ``number`` of its task's results,
+        from 0."""
         capabilities, shot = self._services.provider.capabilities, planned.shot
         extras: dict[str, Any] = {}
         if request.task_id:
@@ -283,9 +310,9 @@ class TakeMaker:
             extras["short_side_px"] = None if size is None else size.short_side_px
         if shot.output.container is not Container.MP4:
             extras["container"] = shot.output.container.value
-        await production.record(
-            attempt_id,
-            EventKind.INTENT,
+        if request.results > 1:
+            extras |= {"result": number, "results": request.results}
+        return dict(
             shot=shot.id,
             take=planned.take,
             fingerprint=planned.fingerprint,

@@ -76,7 +76,9 @@ class Desk:
         self.maker.work_on([self.production])
 
     async def buy(self, number: int = 0) -> None:
-        await self.maker.buy(self.production, self.production.plan.takes[number])
+        planned = self.production.plan.takes[number]
+        for attempt in await self.maker.buy(self.production, [planned]):
+            await self.maker.follow(self.production, attempt)
 
     def close(self) -> None:
         self._stack.close()
