@@ -124,11 +124,12 @@ class FakeProvider:
         self.looks: list[tuple[str, float]] = []
         self.history_calls: list[datetime] = []
         self.charge_calls: list[list[str]] = []
+        self.details_asked: list[str] = []
         self.uploaded: list[FileReference] = []
 
     def make_task(self, request: TakeRequest, task_id: str = "") -> str:
         """What the server does when it accepts: the task is there, and billed."""
-        task_id = task_id or f"task-{len(self.tasks) + 1}"
+        task_id = task_id or request.task_id or f"task-{len(self.tasks) + 1}"
         inputs = {
             "images": list(request.image_urls),
             "prompt": request.prompt,
@@ -165,7 +166,14 @@ class FakeProvider:
             return status
         if task_id not in self.tasks:
             raise UnknownTask("the provider does not know it (any more)")
-        return completed(f"https://cdn.example/{task_id}.mp4")
+        if results == 1:
+            return completed(f"https://cdn.example/{task_id}.mp4")
+        return completed(*(f"https://cdn.example/{task_id}-{n}.mp4" for n in range(results)))
+
+    async def details(self, task_id: str) -> bool:
+        self.details_asked.append(task_id)
+        await anyio.lowlevel.checkpoint()
+        return task_id in self.tasks
 
     async def history(self, created_after: datetime) -> tuple[HistoryItem, ...]:
         self.history_calls.append(created_after)

@@ -1,0 +1,190 @@
+"""A provider that lets us choose a task's id: doubts, several takes of one task, a lost journal."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from fakes import World, completed, failed
+from support import make_shot, make_storyboard
+
+from pipeline.capabilities import RUNWARE, WAVESPEED
+from pipeline.errors import ExitCode, Rejected, SubmissionInDoubt, Unavailable
+from pipeline.ledger import AttemptState
+from pipeline.model import Output, Shot
+
+# As Runware does it, under the name and at the price that the played provider has.
+CHOSEN = replace(
+    WAVESPEED, client_task_ids=True, history=False, bill=False, quotes=False, max_results=4
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.provider.capabilities = CHOSEN
+    return world
+
+
+def shot(name: str, *, takes: int = 1, results: int = 1) -> Shot:
+    return replace(
+        make_shot(name, prompt=f"@image1 as {name}", takes=takes), output=Output(results=results)
+    )
+
+
+ONE = make_storyboard(shot("a"))
+
+
+@pytest.mark.anyio
+async def test_runware_is_such_a_provider() -> None:
+    assert RUNWARE.client_task_ids
+
+
+@pytest.mark.anyio
+async def test_the_id_is_written_down_before_the_request_leaves(world: World) -> None:
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
+    intent = world.events(ONE)[0]
+    (request,) = world.provider.submitted
+    assert intent.data["task_id"] == request.task_id
+    assert list(world.provider.tasks) == [request.task_id]
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_is_lost_is_found_by_its_id_and_not_sent_again(world: World) -> None:
+    world.provider.submits = [world.provider.accept_and_lose]
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
+    assert len(world.provider.submitted) == 1
+    assert world.provider.history_calls == []
+
+
+@pytest.mark.anyio
+async def test_what_never_arrived_is_sent_again_under_the_same_id(world: World) -> None:
+    world.provider.submits = [SubmissionInDoubt("the line broke")]
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
+    first, second = world.provider.submitted
+    assert first == second
+    assert len(world.provider.tasks) == 1
+    assert outcome.ledger.spent_usd == Decimal("0.30")
+
+
+@pytest.mark.anyio
+async def test_a_provider_that_stays_dumb_leaves_it_in_doubt(world: World) -> None:
+    world.provider.submits = [SubmissionInDoubt("the line broke"), *[Unavailable("down")] * 9]
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.IN_DOUBT
+    assert outcome.ledger.reserved_usd == Decimal("0.30")
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
+    assert len(world.provider.tasks) == 1
+
+
+@pytest.mark.anyio
+async def test_a_doubt_that_ends_in_a_refusal_has_cost_nothing_and_gets_another_id(
+    world: World,
+) -> None:
+    world.provider.submits = [SubmissionInDoubt("the line broke"), Rejected("400: no")]
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
+    *same, other = [request.task_id for request in world.provider.submitted]
+    assert same == [same[0]] * 2
+    assert other != same[0]
+    assert outcome.ledger.spent_usd == Decimal("0.30")
+
+
+@pytest.mark.anyio
+async def test_after_a_day_only_the_archive_is_asked(world: World) -> None:
+    world.provider.submits = [SubmissionInDoubt("the line broke"), *[Unavailable("down")] * 9]
+    await world.run(ONE)
+    sent = len(world.provider.submitted)
+    world.clock.now_s += timedelta(hours=25).total_seconds()
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.IN_DOUBT
+    assert len(world.provider.submitted) == sent
+    assert set(world.provider.details_asked) == {world.provider.submitted[0].task_id}
+
+
+@pytest.mark.anyio
+async def test_a_deleted_journal_buys_nothing_twice(world: World) -> None:
+    await world.run(ONE)
+    shutil.rmtree(world.folder / ONE.name)
+    # It knows the id: the second submission of it is a conflict, which is an acceptance.
+    world.provider.submits = [lambda request: request.task_id]
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
+    assert len(world.provider.tasks) == 1
+
+
+@pytest.mark.anyio
+async def test_takes_of_one_task_are_one_submission_and_a_clip_each(world: World) -> None:
+    storyboard = make_storyboard(shot("a", takes=3, results=2))
+    (outcome,) = await world.run(storyboard)
+    assert outcome.exit_code is ExitCode.DONE
+    assert [request.results for request in world.provider.submitted] == [2, 1]
+    taken = outcome.ledger.attempts
+    assert [attempt.state for attempt in taken] == [AttemptState.VERIFIED] * 3
+    assert len({attempt.clip_sha256 for attempt in taken}) == 3
+    assert outcome.ledger.spent_usd == Decimal("0.90")
+
+
+@pytest.mark.anyio
+async def test_takes_whose_answer_is_lost_are_settled_together(world: World) -> None:
+    storyboard = make_storyboard(shot("a", takes=4, results=4))
+    world.provider.submits = [world.provider.accept_and_lose]
+    (outcome,) = await world.run(storyboard)
+    assert outcome.exit_code is ExitCode.DONE
+    assert len(world.provider.submitted) == len(world.provider.tasks) == 1
+    assert {attempt.task_id for attempt in outcome.ledger.attempts} == set(world.provider.tasks)
+
+
+@pytest.mark.anyio
+async def test_of_several_results_those_that_failed_leave_the_others_alone(world: World) -> None:
+    storyboard = make_storyboard(shot("a", takes=2, results=2))
+
+    def make(request: object) -> str:
+        task_id = str(world.provider.make_task(request))
+        world.provider.statuses[task_id] = [completed("https://cdn.example/only.mp4")]
+        return task_id
+
+    world.provider.submits = [make]
+    (outcome,) = await world.run(storyboard)
+    states = [attempt.state for attempt in outcome.ledger.attempts]
+    assert states == [AttemptState.VERIFIED, AttemptState.FAILED]
+    assert outcome.film is not None
+
+
+@pytest.mark.anyio
+async def test_takes_of_a_task_that_fails_fail_with_it(world: World) -> None:
+    storyboard = make_storyboard(shot("a", takes=2, results=2))
+
+    def make(request: object) -> str:
+        task_id = str(world.provider.make_task(request))
+        world.provider.statuses[task_id] = [failed(message="no")]
+        return task_id
+
+    world.provider.submits = [make]
+    (outcome,) = await world.run(storyboard)
+    assert outcome.exit_code is ExitCode.SHOT_FAILED
+    assert [attempt.state for attempt in outcome.ledger.attempts] == [AttemptState.FAILED] * 2
+    assert outcome.film is None
+
+
+@pytest.mark.anyio
+async def test_a_refused_bundle_binds_no_money(world: World) -> None:
+    storyboard = make_storyboard(shot("a", takes=2, results=2))
+    world.provider.submits = [Rejected("400: no")]
+    (outcome,) = await world.run(storyboard)
+    assert outcome.exit_code is ExitCode.SHOT_FAILED
+    assert outcome.ledger.spent_usd == outcome.ledger.reserved_usd == 0
+    assert [result.slate for result in outcome.takes] == ["a_tk01", "a_tk02"]
