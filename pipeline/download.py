@@ -23,6 +23,7 @@ import httpx
 from pipeline.checksums import Ruler
 from pipeline.errors import ClipRejected, StorageError, Unavailable, UrlExpired, UrlRefused
 from pipeline.text import shown
+from pipeline.tls import client_context
 
 _MAX_HOPS = 3
 # A 10 s clip is about 6 MB; what passes this is not a clip.
@@ -76,6 +77,7 @@ class Downloader:
             limits=httpx.Limits(max_connections=_MAX_AT_ONCE, max_keepalive_connections=10),
             follow_redirects=False,
             trust_env=False,
+            verify=client_context(),
             transport=transport,
         )
 

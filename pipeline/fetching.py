@@ -30,6 +30,7 @@ from pipeline.errors import (
 from pipeline.files import make_folder, sync_folder
 from pipeline.ledger import Attempt, AttemptState, EventKind
 from pipeline.model import ClipFacts, Expected
+from pipeline.pricing import dollars
 from pipeline.production import Halt, Production, Services
 from pipeline.providers.base import TaskPhase, TaskStatus
 
@@ -189,8 +190,21 @@ class Fetcher:
             await production.record(attempt.attempt_id, EventKind.COMPLETED, **facts)
         if status.flagged:
             note(name, f"{attempt.slate}: the provider flags this clip as unsafe; look at it first")
+        if status.cost_usd is not None and attempt.result == 0:
+            self._compare_cost(production, attempt, status.cost_usd)
         if len(status.outputs) > attempt.results:
             note(name, f"{attempt.slate}: {len(status.outputs)} clips came; the first is used")
+
+    def _compare_cost(self, production: Production, attempt: Attempt, cost_usd: Decimal) -> None:
+        """Say where a task cost another sum than the price list has for it."""
+        same = [a for a in production.ledger().attempts if a.task_id == attempt.task_id]
+        listed_usd = sum((each.price_usd for each in same), Decimal(0))
+        if cost_usd != listed_usd:
+            self._services.reporter.note(
+                production.storyboard.name,
+                f"{attempt.slate}: the provider says that task {attempt.task_id} cost "
+                f"{dollars(cost_usd)}, the price list says {dollars(listed_usd)}",
+            )
 
     async def _task_failed(
         self, production: Production, attempt: Attempt, status: TaskStatus
@@ -340,7 +354,8 @@ def expected_of(attempt: Attempt) -> Expected:
 
 def _share(status: TaskStatus) -> str:
     """What one of a task's results cost, where the provider states the whole: its equal part."""
-    return str((status.cost_usd or Decimal(0)) / max(1, len(status.outputs)))
+    share = (status.cost_usd or Decimal(0)) / max(1, len(status.outputs))
+    return str(round(share, 6).normalize() if len(status.outputs) > 1 else share)
 
 
 def _make_folder(folder: Path) -> None:

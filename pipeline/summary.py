@@ -95,6 +95,7 @@ def summarise(outcome: Outcome, estimate: Estimate, provider: str) -> dict[str, 
         shots.append(
             {
                 "id": shot.id,
+                "kind": shot.kind.value,
                 "clip": _clip_path(chosen),
                 "message": "; ".join(dict.fromkeys(failures)),
                 "takes": [_take(take, messages) for take in takes],
@@ -171,6 +172,7 @@ def _take(attempt: Attempt, messages: Mapping[str, str]) -> dict[str, Any]:
         "state": attempt.state.value,
         "task_id": attempt.task_id,
         "price_usd": str(attempt.price_usd),
+        "settled_usd": None if attempt.settled_usd is None else str(attempt.settled_usd),
         "clip": _clip_path(attempt),
         "sha256": attempt.clip_sha256,
         "reason": attempt.reason,

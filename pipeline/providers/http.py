@@ -41,6 +41,7 @@ from pipeline.providers.base import (
     TakeRequest,
     TaskStatus,
 )
+from pipeline.tls import client_context
 
 _CALL_TIMEOUT_S = 30.0
 _CONNECT_TIMEOUT_S = 10.0
@@ -93,6 +94,7 @@ class HttpProvider:
                 limits=limits,
                 follow_redirects=False,
                 trust_env=False,
+                verify=client_context(),
                 transport=transport,
             )
 
@@ -341,6 +343,8 @@ def upload_name(reference: FileReference) -> str:
 
 def _read_unchanged(reference: FileReference) -> bytes:
     """The bytes that were checked and priced, or a refusal."""
+    if reference.inline is not None:
+        return reference.inline
     try:
         content = Path(reference.path).read_bytes()
     except OSError as exc:
