@@ -83,7 +83,9 @@ def price_take(card: RateCard, shot: Shot, *, more: bool = False) -> Decimal:
     per_s = card.usd_per_s[shot.resolution]
     images = 0 if more else len(shot.images) + (shot.frame is not None)
     if shot.kind is not ShotKind.EDIT:
-        return per_s * shot.duration_s + card.usd_per_image * images
+        seconds_usd = per_s * shot.duration_s
+        # Nothing is added where there is nothing, or $0.05 would be written as $0.050.
+        return seconds_usd + card.usd_per_image * images if images else seconds_usd
     if card.usd_per_input_s is None:
         raise KeyError(ShotKind.EDIT)
     return billed_s(shot) * (per_s if more else per_s + card.usd_per_input_s)

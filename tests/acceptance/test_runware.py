@@ -1,0 +1,195 @@
+"""``--provider runware`` against the sandbox: every kind of shot, money, doubts, refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from studio import Studio, draw_picture
+
+from pipeline.media.ffmpeg import find_ffmpeg
+from pipeline.sandbox.faults import parse_faults
+from pipeline.sandbox.renders import animatic_renderer
+from pipeline.sandbox.server import SandboxOptions, SandboxServer, running_sandbox
+
+PAID = ("--provider", "runware", "--yes", "--max-cost", "100")
+# The cheapest there is to draw.
+SMALL = "runware: {width: 480, height: 480}"
+
+
+@contextmanager
+def runware(monkeypatch: pytest.MonkeyPatch, **options: Any) -> Iterator[SandboxServer]:
+    """A sandbox that the ``runware`` provider believes to be the real one."""
+    render, version = animatic_renderer(find_ffmpeg(os.environ))
+    chosen = {"render": render, "render_version": version, "min_poll_s": 0.2} | options
+    with running_sandbox(SandboxOptions(**chosen)) as server:
+        monkeypatch.setenv("RUNWARE_BASE_URL", server.base_url)
+        monkeypatch.setenv("RUNWARE_API_KEY", "test-key-of-runware")
+        yield server
+
+
+def write(folder: Path, *shots: str, top: str = "") -> Path:
+    """A manifest of these shots, each a flow mapping; they may name a.png, b.png and clip.mp4."""
+    for name in ("a", "b"):
+        draw_picture(folder / f"{name}.png", name)
+    lines = ["storyboard: ad", "title: Ad", top, "shots:"]
+    lines += [f"  - {{id: s{number}, {shot}}}" for number, shot in enumerate(shots, start=1)]
+    path = folder / "ad.yaml"
+    path.write_text("\n".join(line for line in lines if line) + "\n")
+    return path
+
+
+def make_clip(path: Path, seconds: str) -> None:
+    """A clip of 480p to edit."""
+    command = [str(find_ffmpeg(os.environ)), "-nostdin", "-v", "error", "-y"]
+    picture = f"color=teal:size=848x480:rate=20:duration={seconds}"
+    command += ["-f", "lavfi", "-i", picture, "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+    subprocess.run([*command, str(path)], check=True, timeout=60)
+
+
+REFERENCES = f'images: [a.png, b.png], prompt: "@image1 meets @image2", duration: 1, {SMALL}'
+TEXT = f'prompt: "a lamp at night", duration: 1, {SMALL}'
+
+
+def test_every_kind_of_shot_comes_into_the_film_for_the_price_that_was_told(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_clip(studio.folder / "clip.mp4", "2.05")
+    manifest = write(
+        studio.folder,
+        REFERENCES,
+        TEXT,
+        'frame: a.png, prompt: "the sun climbs", duration: 1, resolution: 480p',
+        'video: clip.mp4, prompt: "in blue"',
+    )
+    with runware(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 0, studio.stderr
+        record = server.record()
+    money = studio.summary("ad")["money"]
+    # 0.05 + 2 pictures, 0.05, 0.05 + 1 picture, 2.05 s at 0.06.
+    assert Decimal(money["estimate_usd"]) == Decimal("0.279")
+    assert Decimal(record["bill"]["total_usd"]) == Decimal(money["spent_usd"]) == Decimal("0.279")
+    assert record["violations"] == []
+    shots = studio.summary("ad")["shots"]
+    assert [shot["kind"] for shot in shots] == ["references", "text", "frame", "edit"]
+    for shot in shots:
+        (take,) = shot["takes"]
+        assert Decimal(take["settled_usd"]) == Decimal(take["price_usd"])
+    assert studio.summary("ad")["film"]["duration_s"] == pytest.approx(5.05, abs=0.05)
+    # A finished storyboard asks for nothing.
+    assert studio.run("run", *PAID, manifest) == 0
+
+
+def test_with_every_answer_lost_each_shot_is_billed_once(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write(studio.folder, REFERENCES, TEXT)
+    lost = parse_faults({"faults": [{"on": "submit", "fault": "drop_after_accept"}]})
+    with runware(monkeypatch, faults=lost) as server:
+        assert studio.run("run", *PAID, manifest) == 0, studio.stderr
+        record = server.record()
+    assert len(record["tasks"]) == 2
+    assert studio.film("ad").exists()
+
+
+def test_a_journal_that_is_deleted_costs_nothing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write(studio.folder, TEXT)
+    with runware(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 0, studio.stderr
+        first = studio.film("ad").read_bytes()
+        shutil.rmtree(studio.folder / "out" / "ad")
+        assert studio.run("run", *PAID, manifest) == 0, studio.stderr
+        assert len(server.record()["tasks"]) == 1
+    assert studio.film("ad").read_bytes() == first
+
+
+def test_several_takes_come_out_of_one_task(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = "runware: {width: 480, height: 480, numberResults: 3}"
+    shot = f'images: [a.png], prompt: "@image1 turns", duration: 1, takes: 3, {section}'
+    manifest = write(studio.folder, shot)
+    with runware(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 0, studio.stderr
+        record = server.record()
+    assert len(record["tasks"]) == 1
+    # Three seconds and one picture.
+    assert Decimal(record["bill"]["total_usd"]) == Decimal("0.152")
+    assert studio.summary("ad")["money"]["spent_usd"] == "0.152"
+    takes = studio.summary("ad")["shots"][0]["takes"]
+    assert len({take["sha256"] for take in takes}) == len({take["clip"] for take in takes}) == 3
+
+
+def test_a_task_that_fails_is_named_with_its_code(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write(studio.folder, TEXT)
+    rule = {"on": "result", "fault": "fail_task", "code": "timeoutProvider"}
+    with runware(monkeypatch, faults=parse_faults({"faults": [rule]})) as server:
+        assert studio.run("run", *PAID, manifest) == 1
+        assert "timeoutProvider" in studio.stderr
+        assert studio.run("run", *PAID, manifest) == 1
+        assert len(server.record()["tasks"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("shot", "cure"),
+    [
+        ('images: [a.png], prompt: "@image1", duration: 15', "the nearest is 10"),
+        ('images: [a, b, c, d, e, f, g, h], prompt: "x"', "leave out 1"),
+        (
+            'images: [a.png], prompt: "@image1", resolution: 480p',
+            "write runware: {width: 848, height: 480} instead",
+        ),
+    ],
+)
+def test_what_is_not_sold_is_refused_before_any_request(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, shot: str, cure: str
+) -> None:
+    manifest = write(studio.folder, shot)
+    with runware(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 65
+        assert sum(server.record()["counters"].values()) == 0
+    assert cure in studio.stderr
+
+
+def test_the_sandbox_stands_in_for_the_provider_that_the_manifest_names(studio: Studio) -> None:
+    manifest = write(studio.folder, TEXT, top="provider: runware")
+    assert studio.run("plan", "--json", "--provider", "sandbox", manifest) == 0
+    (plan,) = json.loads(studio.stdout)["plans"]
+    assert plan["estimate_usd"] == "0.05"
+    assert studio.run("plan", "--provider", "wavespeed", manifest) == 65
+    assert "images: is missing" in studio.stderr
+
+
+def test_compare_says_what_each_provider_would_charge_and_cannot_make(studio: Studio) -> None:
+    manifest = write(
+        studio.folder, 'images: [a.png], prompt: "@image1 turns"', 'prompt: "a lamp", duration: 8'
+    )
+    assert studio.run("plan", "--compare", "--json", manifest) == 0
+    (found,) = json.loads(studio.stdout)["comparisons"]
+    assert found["totals_usd"] == {"wavespeed": None, "runware": "0.982"}
+    first, second = (shot["providers"] for shot in found["shots"])
+    assert (first["wavespeed"]["price_usd"], first["runware"]["price_usd"]) == ("0.30", "0.422")
+    assert second["runware"]["price_usd"] == "0.56"
+    assert "images" in second["wavespeed"]["reason"]
+    assert studio.run("plan", "--compare", manifest) == 0
+    assert "wavespeed cannot make s2" in studio.stdout
+
+
+def test_the_plan_shows_the_prompt_as_the_provider_gets_it(studio: Studio) -> None:
+    manifest = write(studio.folder, 'images: [a.png], prompt: "@image1 turns"')
+    assert studio.run("plan", "--prompts", "--provider", "runware", manifest) == 0
+    assert "s1: <IMAGE_1> turns" in studio.stdout
+    assert studio.run("plan", "--prompts", manifest) == 0
+    assert "s1: @image1 turns" in studio.stdout
