@@ -33,6 +33,7 @@ from pipeline.model import ClipFacts, Expected
 from pipeline.pricing import dollars
 from pipeline.production import Halt, Production, Services
 from pipeline.providers.base import TaskPhase, TaskStatus
+from pipeline.waking import Sleep
 
 _DOWNLOAD_TRIES = 5
 _VERIFY_TRIES = 3
@@ -85,12 +86,19 @@ class Fetcher:
         await self._bring_home(production, attempt, status)
 
     async def _await_outputs(self, production: Production, attempt: Attempt) -> TaskStatus:
-        """Poll until the task has given its clip's URL."""
+        """Poll until the task has given its clip's URL; a notice about it brings a look nearer."""
+        sleep, bell = self._services.clock.sleep, self._services.bell
+        if bell is None:
+            return await self._poll(production, attempt, sleep)
+        with bell.heard_in(sleep, attempt.task_id or "") as nap:
+            return await self._poll(production, attempt, nap)
+
+    async def _poll(self, production: Production, attempt: Attempt, nap: Sleep) -> TaskStatus:
         services, clock = self._services, self._services.clock
         shot_class = f"{attempt.model} {attempt.duration_s}s {attempt.resolution.value}"
         began = clock.monotonic()
         age_s = max(0.0, (clock.utc() - attempt.changed_at).total_seconds())
-        await self._first_look(attempt, shot_class, age_s)
+        await self._first_look(attempt, shot_class, age_s, nap)
         empty = 0
         unknown_since: float | None = None
         while True:
@@ -124,9 +132,11 @@ class Fetcher:
                 )
             services.say(production, attempt.slate, "running", f"{word}, {waited_s:.0f} s")
             left_s = services.settings.task_limit_s - waited_s
-            await clock.sleep(min(self._poll_wait_s(age_s + waited_s), left_s))
+            await nap(min(self._poll_wait_s(age_s + waited_s), left_s))
 
-    async def _first_look(self, attempt: Attempt, shot_class: str, age_s: float) -> None:
+    async def _first_look(
+        self, attempt: Attempt, shot_class: str, age_s: float, nap: Sleep
+    ) -> None:
         """Sleep until a task of this class may be done; a task of an earlier run, not at all."""
         if attempt.state is not AttemptState.SUBMITTED:
             return
@@ -136,7 +146,7 @@ class Fetcher:
         if first_s > 0:
             # Tasks that started together must not be asked about together for ever after.
             spread_s = self._random.uniform(0, interval_s / 2)
-            await self._services.clock.sleep(first_s + spread_s)
+            await nap(first_s + spread_s)
 
     def _poll_wait_s(self, age_s: float) -> float:
         """Time to the next look: the interval, growing to 15 s for long tasks, with jitter."""
@@ -164,9 +174,10 @@ class Fetcher:
         """
         clock, task_id = self._services.clock, attempt.task_id or ""
         interval_s = self._services.settings.poll_interval_s
-        asked_at = self._asked_at.get(task_id)
-        if asked_at is not None and (wait_s := asked_at + interval_s - clock.monotonic()) > 0:
-            await clock.sleep(wait_s)
+        # Several takes of one task wait here together; whoever is first has the others wait anew.
+        while (due := self._asked_at.get(task_id, -math.inf) + interval_s) > clock.monotonic():
+            await clock.sleep(due - clock.monotonic())
+        self._asked_at[task_id] = clock.monotonic()
         try:
             return await self._services.provider.status(task_id, attempt.results)
         except RateLimited as exc:

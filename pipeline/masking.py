@@ -28,3 +28,15 @@ def build_mask(key: str) -> Callable[[str], str]:
     ordered = sorted(spellings, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE)
     return lambda text: pattern.sub(_MASK, text)
+
+
+def without_query(url: str) -> str:
+    """An address as it may be shown: of its query, which often holds a secret, only that there
+    is one."""
+    address, mark, _ = url.partition("?")
+    return f"{address}{mark}{_MASK if mark else ''}"
+
+
+def last_letters(key: str) -> str:
+    """As much of a key as tells its owner which one it is: of a long one, the last four letters."""
+    return f"{_MASK}{key[-4:]}" if len(key) >= 2 * _SHORTEST_SECRET else _MASK

@@ -29,6 +29,7 @@ from pipeline.providers.base import Provider
 from pipeline.providers.limits import Limiter
 from pipeline.settings import Settings
 from pipeline.summary import CLIPS_FOLDER, FilmRecord
+from pipeline.waking import Bell
 
 
 class Verify(Protocol):
@@ -70,6 +71,8 @@ class Services:
     account_name: str = ""
     # Where the provider shall tell that a task is done; polling goes on all the same.
     webhook_url: str = ""
+    # Rings where this run hears such notices itself.
+    bell: Bell | None = None
     clock: Clock = field(default_factory=Clock)
     # Spreads polls and retries, so that a run can be replayed; nothing secret hangs on it.
     random: Random = field(default_factory=Random)

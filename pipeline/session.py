@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -25,6 +26,7 @@ from pipeline.download import Downloader
 from pipeline.errors import (
     ConfigurationError,
     ExitCode,
+    NotOffered,
     OverBudget,
     ProviderError,
     StoryboardError,
@@ -41,11 +43,16 @@ from pipeline.providers.http import HttpProvider
 from pipeline.providers.limits import Limiter, Retrying, allowance
 from pipeline.providers.runware import Runware
 from pipeline.providers.wavespeed import WaveSpeed
+from pipeline.providers.webhooks import HookSecrets, Notice, token_of
 from pipeline.quoting import check_quotes
 from pipeline.runner import Runner, heed_journals
 from pipeline.settings import Access, Settings, account_level
 from pipeline.summary import Outcome
 from pipeline.uptime import machine_uptime
+from pipeline.waking import Bell
+
+if TYPE_CHECKING:
+    from pipeline.listening import Receiver
 
 # Journals, the account, ffmpeg's pipes, the event loop, with some to spare.
 _FILES_OF_OURS = 34
@@ -90,6 +97,7 @@ async def run_session(
     finished: Callable[[Outcome], None],
     same_account: bool = False,
     webhook_url: str = "",
+    receiver: Receiver | None = None,
 ) -> ExitCode:
     """Run productions on one account.
 
@@ -97,6 +105,7 @@ async def run_session(
         finished: called as each storyboard ends; not called for one that a signal cut short.
         same_account: a person says that another key or address is the same account.
         webhook_url: where the provider shall tell that a task is done; polling goes on.
+        receiver: the port that such notices reach, if this run is to hear them itself.
     Returns:
         DONE, or the signal's exit code where one cut the run short.
     """
@@ -123,6 +132,7 @@ async def run_session(
                 key=access.key,
                 submit_timeout_s=settings.submit_timeout_s,
                 max_connections=shares,
+                webhook_url=webhook_url,
             )
         )
         downloader = await stack.enter_async_context(
@@ -144,10 +154,13 @@ async def run_session(
             reporter=reporter,
             account_name=access.account,
             webhook_url=webhook_url,
+            bell=None if receiver is None else Bell(),
         )
         heed_journals(account, productions)
         async with anyio.create_task_group() as group:
             group.start_soon(_heed_signals, halt, heard, reporter, group.cancel_scope)
+            if receiver is not None:
+                group.start_soon(_listen, services, receiver, webhook_url)
             try:
                 _check_day_cap(services, productions)
                 await check_quotes(services, productions)
@@ -159,6 +172,8 @@ async def run_session(
             if not halt.is_set and bought and capabilities.bill:
                 await _name_orphans(services, began)
             group.cancel_scope.cancel()
+    if receiver is not None:
+        reporter.note("webhooks", receiver.heard.words)
     return heard[-1] if heard else ExitCode.DONE
 
 
@@ -215,6 +230,28 @@ async def read_bill(provider: str, access: Access, since: datetime) -> tuple[Bil
     http = HttpProvider(dialect, base_url=access.base_url, key=access.key)
     async with http:
         return await Retrying(http).billings(since)
+
+
+async def _listen(services: Services, receiver: Receiver, webhook_url: str) -> None:
+    """Ring for every genuine notice until cancelled; where that cannot be, polling does alone."""
+    bell = services.bell
+    if bell is None:
+        raise AssertionError("a run that listens has a bell")
+    signing = ""
+    try:
+        signing = await services.provider.webhook_secret()
+    except NotOffered:
+        pass
+    except (ProviderError, ConfigurationError) as exc:
+        services.reporter.note("webhooks", f"not listened to: {exc.message}; polling goes on")
+        return
+
+    def ring(notice: Notice) -> None:
+        for task_id in notice.task_ids:
+            bell.ring(task_id)
+
+    token = token_of(webhook_url)
+    await receiver.serve(HookSecrets(signing=signing, token=token), ring)
 
 
 async def _name_orphans(services: Services, since: datetime) -> None:

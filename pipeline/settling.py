@@ -164,7 +164,12 @@ async def _ask_by_our_id(services: Services, attempt: Attempt, task_id: str) -> 
                 if await provider.details(task_id):
                     return task_id
                 break
-            request = read_request(attempt.request or {}, model=attempt.model, task_id=task_id)
+            request = read_request(
+                attempt.request or {},
+                model=attempt.model,
+                task_id=task_id,
+                webhook_url=services.webhook_url,
+            )
             return await provider.submit(request)
         except KeyRefused as exc:
             raise SubmissionInDoubt(f"cannot ask: {exc.message}", hint=_hint(attempt)) from exc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from pipeline.commands.hooks import add_webhooks
 from pipeline.commands.options import add_manifests, add_out, add_output_style
 from pipeline.errors import UsageError
 
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_manifests(parser)
     add_out(parser)
     add_output_style(parser)
+    add_webhooks(parser)
     parser.set_defaults(max_cost=None, yes=True, only=None, retake=[], same_account=False)
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.capabilities import CAPABILITIES, is_free
+from pipeline.commands.hooks import open_webhooks, read_webhook_url
 from pipeline.commands.inputs import load, provider_of, shot_names
 from pipeline.commands.jobs import Job, plan_job
 from pipeline.errors import ExitCode, OverBudget, StoryboardError, gravest
@@ -86,6 +87,8 @@ def make(args: argparse.Namespace, *, animatic: bool) -> int:
         StoryboardError: nothing at all could be started: a wrong option, no key, no ffmpeg.
     """
     settings = read_settings(os.environ)
+    # A wrong one is told before anything is opened.
+    read_webhook_url(args.webhook_url, os.environ)
     messages = Messages(sys.stderr, quiet=args.quiet)
     loaded = load(args, messages)
     if args.only is not None:
@@ -289,6 +292,7 @@ def _work(
                 access = stack.enter_context(embedded_sandbox(state, os.environ))
             else:
                 access = read_access(provider, os.environ)
+            webhook_url, receiver = open_webhooks(args, access, stack)
             code = anyio.run(
                 partial(
                     run_session,
@@ -301,6 +305,8 @@ def _work(
                     reporter=progress,
                     finished=finished,
                     same_account=args.same_account,
+                    webhook_url=webhook_url,
+                    receiver=receiver,
                 )
             )
     except StoryboardError as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from pipeline.commands.hooks import add_webhooks
 from pipeline.commands.options import add_manifests, add_out, add_output_style, dollars_option
 
 HELP = "make the film: buy what is missing, fetch, check, join; also resumes"
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHOT",
         help="buy one more take of this shot (repeatable)",
     )
+    add_webhooks(parser)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -71,6 +71,7 @@ class HttpProvider:
         transport: httpx.AsyncBaseTransport | None = None,
         utc: Callable[[], datetime] = lambda: datetime.now(UTC),
         max_connections: int = _MAX_CONNECTIONS,
+        webhook_url: str = "",
     ) -> None:
         self._dialect = dialect
         self._submit_timeout_s = submit_timeout_s
@@ -79,6 +80,8 @@ class HttpProvider:
         self._server_ahead_s: float | None = None
         self._authorization = {"Authorization": f"Bearer {key}"}
         self._without_key = build_mask(key)
+        # What comes after the question mark tells a true notice from a false one.
+        self._without_token = build_mask(urlsplit(webhook_url).query)
         labels = {"User-Agent": f"storyboard/{__version__}", "Accept-Encoding": "identity"}
         timeout = httpx.Timeout(_CALL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
 
@@ -304,11 +307,13 @@ class HttpProvider:
             return HttpReply(
                 status=response.status_code,
                 headers={
-                    name.lower(): self._without_key(value)
-                    for name, value in response.headers.items()
+                    name.lower(): self._masked(value) for name, value in response.headers.items()
                 },
-                body=self._without_key(bytes(body).decode("latin-1")).encode("latin-1"),
+                body=self._masked(bytes(body).decode("latin-1")).encode("latin-1"),
             )
+
+    def _masked(self, text: str) -> str:
+        return self._without_token(self._without_key(text))
 
     def _compare_clocks(self, date: str) -> None:
         try:

@@ -33,14 +33,18 @@ def write_request(request: TakeRequest) -> dict[str, Any]:
         "keep_s": (output.keep_s, output.keep_s is not None),
         "put_url": (output.put_url, output.put_url is not None),
         "results": (request.results, request.results != 1),
-        "webhook": (request.webhook_url, bool(request.webhook_url)),
     }
     return record | {key: value for key, (value, is_there) in extras.items() if is_there}
 
 
-def read_request(record: Mapping[str, Any], *, model: str, task_id: str) -> TakeRequest:
+def read_request(
+    record: Mapping[str, Any], *, model: str, task_id: str, webhook_url: str = ""
+) -> TakeRequest:
     """The submission that a record is of.
 
+    Args:
+        webhook_url: the present run's. It is no part of what is bought, and often holds a secret,
+            so that no record has it.
     Raises:
         KeyError, ValueError, TypeError: it is no such record.
     """
@@ -66,5 +70,5 @@ def read_request(record: Mapping[str, Any], *, model: str, task_id: str) -> Take
         ),
         results=results,
         task_id=task_id,
-        webhook_url=str(record.get("webhook", "")),
+        webhook_url=webhook_url,
     )

@@ -80,6 +80,8 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
         frozenset(
             {
                 "filming",
+                "waking",
+                "listening",
                 "production",
                 "settling",
                 "fetching",

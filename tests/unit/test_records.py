@@ -35,13 +35,20 @@ FULL = Output(
         {"kind": ShotKind.TEXT, "image_urls": (), "size": Size(width_px=1280, height_px=720)},
         {"kind": ShotKind.FRAME, "image_urls": (), "frame_url": "id-1"},
         {"kind": ShotKind.EDIT, "image_urls": (), "video_url": "id-2", "duration_s": None},
-        {"output": FULL, "results": 3, "task_id": "u", "webhook_url": "https://hook.example/"},
+        {"output": FULL, "results": 3, "task_id": "u"},
     ],
 )
 def test_a_submission_comes_back_as_it_was(parts: dict[str, Any]) -> None:
     request = TakeRequest(**PLAIN | parts)
     record = json.loads(json.dumps(write_request(request)))
     assert read_request(record, model="m", task_id=request.task_id) == request
+
+
+def test_the_webhook_is_not_recorded_and_is_the_present_runs_when_sent_again() -> None:
+    request = TakeRequest(**PLAIN, webhook_url="https://hook.example/?token=secret")
+    record = write_request(request)
+    assert "hook.example" not in json.dumps(record)
+    assert read_request(record, model="m", task_id="", webhook_url=request.webhook_url) == request
 
 
 def test_a_shot_of_images_is_written_as_it_always_was() -> None:
