@@ -57,6 +57,10 @@ class Capabilities:
     ``history``: finished and running tasks can be listed, so a lost answer can be settled.
     ``quotes``: it tells the price of a take beforehand. ``bill``: its charges can be listed.
     ``containers`` that clips can be had in; ``max_results`` the most takes of one task.
+    ``max_image_side_px`` that a picture keeps (None: not stated); ``fetched_images`` what an
+    address may lead to; ``inline_images`` whether a manifest may hold the picture itself.
+    ``upload_keep_s`` how long an uploaded file can be named, in seconds, ``kept_by_use`` counted
+    from its last use.
     """
 
     provider: str
@@ -72,6 +76,11 @@ class Capabilities:
     containers: tuple[Container, ...] = (Container.MP4,)
     max_results: int = 1
     prompt_dialect: PromptDialect = PromptDialect.MANIFEST
+    max_image_side_px: int | None = None
+    fetched_images: tuple[str, ...] = ("JPEG", "PNG", "WebP", "GIF", "BMP")
+    inline_images: bool = False
+    upload_keep_s: float = 24 * 3600.0
+    kept_by_use: bool = False
 
     @property
     def max_references(self) -> int:
@@ -101,6 +110,10 @@ WAVESPEED = Capabilities(
     ),
     # The oldest upload page says 20 MB an image and newer ones more: the stricter one is safe.
     max_image_bytes=20_000_000,
+    # The same page's list of formats. An upload is deleted after 7 days whether it is used or not;
+    # the official clients name one for a day.
+    fetched_images=("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF"),
+    upload_keep_s=24 * 3600.0,
     client_task_ids=False,
     history=True,
     quotes=True,
@@ -154,6 +167,12 @@ RUNWARE = Capabilities(
     ),
     # Larger ones were seen to be refused upstream; sides over 2048 px are reduced anyway.
     max_image_bytes=8_000_000,
+    max_image_side_px=2048,
+    inline_images=True,
+    # Deleted 30 days after the last use; two days are left for a run that takes its time.
+    # https://runware.ai/docs/platform/image-upload
+    upload_keep_s=28 * 24 * 3600.0,
+    kept_by_use=True,
     client_task_ids=True,
     history=False,
     quotes=False,

@@ -13,15 +13,17 @@ import re
 import stat
 import struct
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pipeline.errors import ExitCode, FileMissing
+from pipeline import signatures
+from pipeline.errors import ExitCode
 from pipeline.library import ImageRefused
 from pipeline.model import FileReference
+from pipeline.references import inline_bytes, inline_label
 from pipeline.text import shown
 
 if TYPE_CHECKING:
@@ -31,30 +33,11 @@ MAX_PIXELS = 50_000_000
 
 Size: TypeAlias = tuple[int, int]
 
+# What ``conversion`` makes a PNG or JPEG of.
+CONVERTIBLE = frozenset({"GIF", "BMP", "TIFF", "AVIF"})
+_OR_CONVERT = ", or add --convert-images"
 _NOT_AN_IMAGE_HINT = "save it as PNG, JPEG or WebP"
 _DAMAGED_HINT = "export or copy the image again"
-# The first bytes of what people take for pictures: (offset, bytes, name).
-_SIGNATURES = (
-    (0, b"%PDF", "PDF"),
-    (0, b"GIF8", "GIF"),
-    (0, b"BM", "BMP"),
-    (0, b"II*\0", "TIFF"),
-    (0, b"MM\0*", "TIFF"),
-    (0, b"8BPS", "Photoshop document"),
-    (0, b"PK\x03\x04", "ZIP archive"),
-    (0, b"\0\0\1\0", "icon"),
-    (0, b"\xff\x0a", "JPEG XL"),
-    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (4, b"ftypavif", "AVIF"),
-    (4, b"ftyphei", "HEIC"),
-    (4, b"ftyphev", "HEIC"),
-    (4, b"ftypmif1", "HEIC"),
-    (4, b"ftypmsf1", "HEIC"),
-    (4, b"ftyp", "video"),
-    (0, b"\x1aE\xdf\xa3", "video"),
-    (0, b"version https://git-lfs", "Git LFS pointer, not the file itself"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +80,15 @@ def open_image(path: Path, source: str, max_bytes: int) -> FileReference | Image
         source: as written in the manifest; goes into messages and the result.
         max_bytes: the provider's upload limit.
     """
+    data = read_bytes(path, source, max_bytes)
+    return data if isinstance(data, ImageRefused) else judge(data, path, source)
+
+
+def read_bytes(path: Path, source: str, max_bytes: int) -> bytes | ImageRefused:
+    """All of one plain file, whatever it holds; arguments as of :func:`open_image`."""
     quoted = f'"{shown(source)}"'
     try:
-        data = _read(path, quoted, max_bytes)
+        return _read(path, quoted, max_bytes)
     except FileNotFoundError:
         return ImageRefused(
             message=f"{quoted} does not exist (looked for {shown(str(path), 200)})",
@@ -114,29 +103,26 @@ def open_image(path: Path, source: str, max_bytes: int) -> FileReference | Image
             hint=f"check {shown(str(path), 200)} and its permissions",
             exit_code=ExitCode.FILE_MISSING,
         )
-    return data if isinstance(data, ImageRefused) else _judge(data, path, source)
 
 
-def read_unchanged(reference: FileReference) -> bytes:
-    """The bytes of a reference, which must still be those that were checked.
+def open_inline(uri: str, path: Path, max_bytes: int) -> FileReference | ImageRefused:
+    """Say what the picture inside a ``data:`` URI is; the result carries its bytes.
 
-    Raises:
-        FileMissing: the file is gone, cannot be read, or has other content by now.
+    Args:
+        path: of the manifest that holds it.
+        max_bytes: the provider's upload limit.
     """
-    quoted = f'"{shown(reference.source)}"'
-    try:
-        data = _read(reference.path, quoted, reference.size_bytes)
-    except OSError as error:
-        raise FileMissing(
-            f"reference {quoted} can no longer be read: {error.strerror}",
-            hint="put the file back, then run again",
-        ) from error
-    if isinstance(data, ImageRefused) or hashlib.sha256(data).hexdigest() != reference.sha256:
-        raise FileMissing(
-            f"reference {quoted} has changed since it was checked",
-            hint="run again, so that the new picture is checked and priced",
+    source = inline_label(uri)
+    data = inline_bytes(uri)
+    if data is None:
+        return ImageRefused(
+            message=f'"{source}" is not whole base64',
+            hint="write data:image/png;base64, and the picture, or name a file",
         )
-    return data
+    if len(data) > max_bytes:
+        return _too_large(len(data), f'"{source}"', max_bytes)
+    judged = judge(data, path, source)
+    return judged if isinstance(judged, ImageRefused) else replace(judged, inline=data)
 
 
 def _read(path: Path, quoted: str, max_bytes: int) -> bytes | ImageRefused:
@@ -175,30 +161,32 @@ def _too_large(size_bytes: int, quoted: str, max_bytes: int) -> ImageRefused:
     return ImageRefused(
         message=f"{quoted} has {size_bytes / 1e6:.1f} MB; over the upload limit of "
         f"{max_bytes / 1e6:.0f} MB",
-        hint="save it smaller, for example as JPEG",
+        hint=f"save it smaller, for example as JPEG{_OR_CONVERT}",
+        can_convert=True,
     )
 
 
-def _judge(data: bytes, path: Path, source: str) -> FileReference | ImageRefused:
+def judge(data: bytes, path: Path, source: str) -> FileReference | ImageRefused:
+    """What bytes are as a reference, after every pixel was decoded."""
     quoted = f'"{shown(source)}"'
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        media_type, measure = "image/png", _measure_png
-    elif data.startswith(b"\xff\xd8\xff"):
-        media_type, measure = "image/jpeg", _measure_jpeg
-    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        media_type, measure = "image/webp", _measure_webp
-    else:
+    media_type = signatures.media_type(data)
+    if media_type is None:
+        found = signatures.kind(data)
+        can_convert = found in CONVERTIBLE
         return ImageRefused(
-            message=f"{quoted} is not a PNG, JPEG or WebP (found: {_kind(data)})",
-            hint=_NOT_AN_IMAGE_HINT,
+            message=f"{quoted} is not a PNG, JPEG or WebP (found: {found})",
+            hint=f"{_NOT_AN_IMAGE_HINT}{_OR_CONVERT if can_convert else ''}",
+            can_convert=can_convert,
         )
+    measure = _MEASURES[media_type]
     try:
         width_px, height_px = measure(data)
         if width_px * height_px > MAX_PIXELS:
             return ImageRefused(
                 message=f"{quoted} has {width_px * height_px / 1e6:.0f} megapixels; "
                 f"at most {MAX_PIXELS // 1_000_000}",
-                hint="scale it down; clips are 720 lines high",
+                hint=f"scale it down; clips are 720 lines high{_OR_CONVERT}",
+                can_convert=True,
             )
         _decode(data, media_type, (width_px, height_px))
     except _Damaged as damage:
@@ -214,27 +202,6 @@ def _judge(data: bytes, path: Path, source: str) -> FileReference | ImageRefused
         width_px=width_px,
         height_px=height_px,
     )
-
-
-def _kind(data: bytes) -> str:
-    """What bytes that are none of our formats most likely are."""
-    if not data:
-        return "an empty file"
-    for offset, signature, name in _SIGNATURES:
-        if data.startswith(signature, offset):
-            return name
-    head = data[:2048]
-    try:
-        text = head.decode()
-    except UnicodeDecodeError as error:
-        # A character cut in two by the end of ``head`` is still text.
-        text = head[: error.start].decode() if error.start > len(head) - 4 > 0 else ""
-    text = text.lstrip("\ufeff \t\r\n").lower()
-    if "<svg" in text:
-        return "SVG"
-    if text.startswith(("<!doctype html", "<html")):
-        return "web page"
-    return "text" if text and "\0" not in text else "unknown data"
 
 
 def _measure_png(data: bytes) -> Size:
@@ -314,6 +281,13 @@ def _measure_webp(data: bytes) -> Size:
         case _:
             raise _Damaged("no picture in it")
     return width_px, height_px
+
+
+_MEASURES: Mapping[str, Callable[[bytes], Size]] = {
+    "image/png": _measure_png,
+    "image/jpeg": _measure_jpeg,
+    "image/webp": _measure_webp,
+}
 
 
 def _decode(data: bytes, media_type: str, size: Size) -> None:

@@ -12,19 +12,23 @@ from typing import Any
 from pipeline.errors import ExitCode
 from pipeline.findings import KeyPath, closest
 from pipeline.model import FileReference, Reference, UrlReference, VideoReference
-from pipeline.references import NAME, is_url, url_mistake
+from pipeline.references import NAME, is_address, is_url, url_mistake
 from pipeline.text import shown
 from pipeline.view import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRefused:
-    """Why a file cannot be a reference, and the cure."""
+    """Why a file cannot be a reference, and the cure.
+
+    ``can_convert``: it is a picture, and a converted copy of it could be one.
+    """
 
     message: str
     hint: str
     exit_code: ExitCode = ExitCode.BAD_MANIFEST
     is_absent: bool = False
+    can_convert: bool = False
 
 
 def _entries(view: View) -> dict[str, str]:
@@ -36,15 +40,16 @@ def _entries(view: View) -> dict[str, str]:
 
 
 def files_named(view: View) -> tuple[str, ...]:
-    """Every distinct local file of the library and of the shots, as written, in file order."""
+    """Every distinct picture of the library and of the shots that is here to be opened: local
+    files and ``data:`` URIs, as written, in file order."""
     entries = _entries(view)
-    names = dict.fromkeys(source for source in entries.values() if not is_url(source))
+    names = dict.fromkeys(source for source in entries.values() if not is_address(source))
     for index in range(len(view.list_at(("shots",)))):
         for source in (
             *view.list_at(("shots", index, "images")),
             view.get(("shots", index, "frame")),
         ):
-            if isinstance(source, str) and source not in entries and not is_url(source):
+            if isinstance(source, str) and source not in entries and not is_address(source):
                 names[source] = None
     names.pop("", None)
     return tuple(names)
@@ -163,7 +168,7 @@ class Library:
         if entry in self._view.findings.flagged:
             return None
         target = self._entries[source]
-        if is_url(target):
+        if is_address(target):
             return UrlReference(source=target, url=target)
         found = self._opened.get(target)
         return found if isinstance(found, FileReference) else None
@@ -172,7 +177,7 @@ class Library:
         """The file or URL of one entry; whatever is wrong with it is reported at ``path``."""
         if path in self._view.findings.flagged:
             return None
-        if is_url(source):
+        if is_address(source):
             mistake = url_mistake(source)
             if mistake is not None:
                 self._view.add(path, *mistake)

@@ -16,11 +16,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from pipeline.capabilities import PROVIDERS
+from pipeline.capabilities import PROVIDERS, Capabilities
 from pipeline.errors import ExitCode
 from pipeline.findings import Findings, closest, either
 from pipeline.library import ImageRefused, files_named, videos_named
 from pipeline.model import FileReference, Position, Problem, Shot, Storyboard, VideoReference
+from pipeline.references import inline_label, is_inline
 from pipeline.text import shown
 from pipeline.validation import (
     Built,
@@ -48,13 +49,15 @@ class Checked:
 
     ``file`` is as the user named it, ``<stdin>`` for ``-``; ``storyboard`` is None when there is
     any error; ``problems`` are errors and warnings in file order; ``shots`` those of the document
-    in its order, None for each that is wrong in itself.
+    in its order, None for each that is wrong in itself; ``notes`` say what was converted, a line
+    each.
     """
 
     file: str
     storyboard: Storyboard | None
     problems: tuple[Problem, ...]
     shots: tuple[Shot | None, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_manifest(
@@ -64,6 +67,8 @@ def read_manifest(
     allow_outside: bool = False,
     max_shots: int = 1000,
     max_prompt_chars: int = 4000,
+    convert_images: bool = False,
+    converted: Path | None = None,
     stdin: BinaryIO | None = None,
 ) -> Checked:
     """Read, parse and check one manifest and its reference images.
@@ -74,11 +79,16 @@ def read_manifest(
         allow_outside: permit images outside the manifest's folder.
         max_shots: the most shots of one manifest.
         max_prompt_chars: the longest prompt.
+        convert_images: make what the provider takes of pictures that it does not.
+        converted: the folder that keeps them; None: they are looked at and thrown away.
         stdin: what ``-`` reads; the process's own by default.
+    Raises:
+        CannotWrite: a converted picture cannot be kept.
     """
     name = "<stdin>" if file == STDIN else file
     findings = Findings(shown(name, 4096))
     built = Built()
+    notes: list[str] = []
     if provider is not None and provider not in PROVIDERS:
         guess = closest(provider, PROVIDERS)
         _refuse(
@@ -92,50 +102,51 @@ def read_manifest(
         text = None if data is None else _decode(data, findings)
         if text is not None:
             document = load(text, findings)
-            built = _check(
-                document,
-                Path(file),
-                provider,
-                findings,
-                allow_outside=allow_outside,
-                max_shots=max_shots,
-                max_prompt_chars=max_prompt_chars,
+            capabilities = capabilities_of(document, provider)
+            terms = Terms(
+                capabilities=capabilities, max_shots=max_shots, max_prompt_chars=max_prompt_chars
             )
+            opening = _Opening(
+                manifest=Path(file),
+                capabilities=capabilities,
+                allow_outside=allow_outside,
+                convert_images=convert_images,
+                converted=converted,
+                notes=notes,
+            )
+            built = _check(document, terms, findings, opening)
     return Checked(
         file=name,
         storyboard=None if findings.has_errors else built.storyboard,
         problems=findings.sorted(),
         shots=built.shots,
+        notes=tuple(notes),
     )
 
 
-def _check(
-    document: Document,
-    path: Path,
-    provider: str | None,
-    findings: Findings,
-    *,
-    allow_outside: bool,
-    max_shots: int,
-    max_prompt_chars: int,
-) -> Built:
-    capabilities = capabilities_of(document, provider)
-    terms = Terms(capabilities=capabilities, max_shots=max_shots, max_prompt_chars=max_prompt_chars)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opening:
+    """How the files of one manifest are opened; ``notes`` collects what was converted."""
+
+    manifest: Path
+    capabilities: Capabilities
+    allow_outside: bool
+    convert_images: bool
+    converted: Path | None
+    notes: list[str]
+
+
+def _check(document: Document, terms: Terms, findings: Findings, opening: _Opening) -> Built:
     check_form(document, _validator(), terms, findings)
     opened: dict[str, FileReference | ImageRefused] = {}
     videos: dict[str, VideoReference | ImageRefused] = {}
     # In a document cut short a name may belong to a library that was never reached.
     if document.whole:
-        view, folder = View(document, findings), path.parent
-        opened = _open_all(
-            files_named(view),
-            folder,
-            allow_outside=allow_outside,
-            max_bytes=capabilities.max_image_bytes,
-        )
+        view, folder = View(document, findings), opening.manifest.parent
+        opened = _open_all(files_named(view), opening)
         for source in videos_named(view):
-            videos[source] = _open_video(source, folder, allow_outside=allow_outside)
-    return build(document, terms, findings, path, opened=opened, videos=videos)
+            videos[source] = _open_video(source, folder, allow_outside=opening.allow_outside)
+    return build(document, terms, findings, opening.manifest, opened=opened, videos=videos)
 
 
 def _open_video(source: str, folder: Path, *, allow_outside: bool) -> VideoReference | ImageRefused:
@@ -147,27 +158,74 @@ def _open_video(source: str, folder: Path, *, allow_outside: bool) -> VideoRefer
 
 
 def _open_all(
-    sources: tuple[str, ...], folder: Path, *, allow_outside: bool, max_bytes: int
+    sources: tuple[str, ...], opening: _Opening
 ) -> dict[str, FileReference | ImageRefused]:
     """Open every file once, however many names it goes by."""
     if not sources:
         return {}
-    from pipeline.images import locate, open_image  # noqa: PLC0415
+    from pipeline.images import locate  # noqa: PLC0415
 
     opened: dict[str, FileReference | ImageRefused] = {}
     by_path: dict[Path, FileReference] = {}
     for source in sources:
-        path = locate(source, folder, allow_outside=allow_outside)
+        if is_inline(source):
+            opened[source] = _open_inline(source, opening)
+            continue
+        path = locate(source, opening.manifest.parent, allow_outside=opening.allow_outside)
         if isinstance(path, ImageRefused):
             opened[source] = path
         elif path in by_path:
             opened[source] = replace(by_path[path], source=source)
         else:
-            found = open_image(path, source, max_bytes)
+            found = _open_image(path, source, opening)
             opened[source] = found
             if isinstance(found, FileReference):
                 by_path[path] = found
     return opened
+
+
+def _open_image(path: Path, source: str, opening: _Opening) -> FileReference | ImageRefused:
+    """One file, converted where it is not taken as it is and that is wanted."""
+    from pipeline.images import open_image, read_bytes  # noqa: PLC0415
+
+    found = open_image(path, source, opening.capabilities.max_image_bytes)
+    if not isinstance(found, ImageRefused) or not (found.can_convert and opening.convert_images):
+        return found
+    from pipeline.conversion import (  # noqa: PLC0415 - few manifests need it
+        MAX_SOURCE_BYTES,
+        Conversion,
+        convert,
+    )
+
+    data = read_bytes(path, source, MAX_SOURCE_BYTES)
+    if isinstance(data, ImageRefused):
+        return data
+    capabilities = opening.capabilities
+    wanted = Conversion(
+        provider=capabilities.provider,
+        max_bytes=capabilities.max_image_bytes,
+        max_side_px=capabilities.max_image_side_px,
+        folder=opening.converted,
+    )
+    made = convert(data, source, path, wanted)
+    if isinstance(made, ImageRefused):
+        return made
+    opening.notes.append(made.note)
+    return made.reference
+
+
+def _open_inline(source: str, opening: _Opening) -> FileReference | ImageRefused:
+    """The picture that the manifest itself holds, where the provider takes such."""
+    capabilities = opening.capabilities
+    if not capabilities.inline_images:
+        return ImageRefused(
+            message=f'"{inline_label(source)}" is a picture inside the manifest; '
+            f"{capabilities.provider} takes files and https URLs only",
+            hint="save it to a file beside the manifest and name that",
+        )
+    from pipeline.images import open_inline  # noqa: PLC0415
+
+    return open_inline(source, opening.manifest, capabilities.max_image_bytes)
 
 
 def _refuse(

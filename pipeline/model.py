@@ -7,7 +7,7 @@ file of a take.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -147,6 +147,7 @@ class FileReference:
 
     ``source`` is the text of the manifest; ``path`` where it was found; ``media_type`` one of
     ``image/png``, ``image/jpeg``, ``image/webp``, from the bytes and not from the name.
+    ``inline`` its bytes where the manifest itself holds them; ``path`` is the manifest's then.
     """
 
     source: str
@@ -156,6 +157,7 @@ class FileReference:
     media_type: str
     width_px: int
     height_px: int
+    inline: bytes | None = field(default=None, repr=False)
 
     @property
     def content_key(self) -> str:

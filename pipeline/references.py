@@ -5,8 +5,10 @@ Only text is judged here; whether a file exists is for the edge that opens it.
 
 from __future__ import annotations
 
+import binascii
 import ipaddress
 import re
+from base64 import b64decode
 from urllib.parse import urlsplit
 
 from pipeline.text import shown
@@ -30,6 +32,36 @@ _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home", "co
 def is_url(source: str) -> bool:
     """Whether an entry is meant as a URL; ``concat:x.png`` is a file name."""
     return _URL.match(source) is not None
+
+
+def is_inline(source: str) -> bool:
+    """Whether an entry is a ``data:`` URI, the picture itself instead of its name."""
+    return source[:5].lower() == "data:"
+
+
+def is_address(source: str) -> bool:
+    """Whether an entry is a URL that somebody has to fetch."""
+    return is_url(source) and not is_inline(source)
+
+
+def inline_label(uri: str) -> str:
+    """A ``data:`` URI as it may be shown: its type and length, never its picture."""
+    head = shown(uri[: uri.find(",") + 1] or "data:", 40)
+    return f"{head}… ({len(uri):,} characters)"
+
+
+def inline_bytes(uri: str) -> bytes | None:
+    """The bytes of a ``data:`` URI in base64, None where it is none.
+
+    Source: RFC 2397. Blanks are allowed, as YAML folds long lines.
+    """
+    head, _, body = uri.partition(",")
+    if not head.lower().endswith(";base64"):
+        return None
+    try:
+        return b64decode("".join(body.split()), validate=True) or None
+    except (ValueError, binascii.Error):
+        return None
 
 
 def is_this_machine(url: str) -> bool:
@@ -58,7 +90,12 @@ def url_mistake(url: str) -> tuple[str, str] | None:
         except ValueError:
             port_is_valid = False
     mistake: tuple[str, str] | None = None
-    if not url.lower().startswith("https://"):
+    if is_inline(url):
+        mistake = (
+            f'"{inline_label(url)}" is no address; https URLs only',
+            "save it to a file beside the manifest and name that",
+        )
+    elif not url.lower().startswith("https://"):
         scheme = url.partition(":")[0].lower()
         mistake = (
             f"{quoted} uses {shown(scheme, 12)}; https URLs only",

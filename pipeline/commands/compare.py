@@ -48,6 +48,7 @@ def compare(args: argparse.Namespace, file: str) -> Comparison:
             allow_outside=args.allow_outside,
             max_shots=args.max_shots,
             max_prompt_chars=args.max_prompt_chars,
+            convert_images=args.convert_images,
         )
         for provider in PAID
     ]

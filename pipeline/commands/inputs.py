@@ -16,6 +16,9 @@ from pipeline.model import Problem, Severity, Storyboard
 from pipeline.report import Messages
 from pipeline.text import shown
 
+# Inside the output folder, so that it lasts as long as the clips that were made from it.
+CONVERTED_FOLDER = ".converted"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
@@ -35,6 +38,9 @@ def load(args: argparse.Namespace, messages: Messages) -> Loaded:
             allow_outside=args.allow_outside,
             max_shots=args.max_shots,
             max_prompt_chars=args.max_prompt_chars,
+            convert_images=args.convert_images,
+            # Commands without --out need no clip, and so no picture to send.
+            converted=args.out / CONVERTED_FOLDER if "out" in args else None,
             stdin=sys.stdin.buffer if file == "-" else None,
         )
         for file in args.manifests
@@ -42,6 +48,8 @@ def load(args: argparse.Namespace, messages: Messages) -> Loaded:
     codes: list[ExitCode] = []
     storyboards: list[Storyboard] = []
     for one in checked:
+        for note in one.notes:
+            messages.say(f"{one.file}: {note}")
         for problem in one.problems:
             tell = messages.say if problem.severity is Severity.WARNING else messages.error
             tell(str(problem))

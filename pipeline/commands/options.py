@@ -26,6 +26,12 @@ def add_manifests(parser: argparse.ArgumentParser) -> None:
         help="permit reference images outside the manifest's folder",
     )
     parser.add_argument(
+        "--convert-images",
+        action="store_true",
+        help="make a PNG or JPEG of pictures that are too large or of another format (GIF, BMP, "
+        "TIFF, AVIF), and say so; kept in OUT/.converted/",
+    )
+    parser.add_argument(
         "--max-shots", type=_whole("--max-shots"), default=1000, metavar="N", help="default 1000"
     )
     parser.add_argument(

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.errors import ExitCode, FileMissing
-from pipeline.images import locate, open_image, read_unchanged
+from pipeline.errors import ExitCode
+from pipeline.images import locate, open_image
 from pipeline.library import ImageRefused
 from pipeline.model import FileReference
 
@@ -351,20 +351,3 @@ def test_a_name_too_long_for_the_system_is_refused_in_words(tmp_path: Path) -> N
     assert isinstance(outcome, ImageRefused)
     assert "file name too long" in outcome.message
     assert len(outcome.message) < 400
-
-
-def test_bytes_are_given_again_only_while_they_are_the_same(
-    tmp_path: Path, picture: Picture
-) -> None:
-    path = tmp_path / "x"
-    path.write_bytes(picture())
-    reference = opened(path)
-    assert isinstance(reference, FileReference)
-    assert read_unchanged(reference) == picture()
-    for other in (picture(color=(1, 2, 3)), picture() + b"more", b""):
-        path.write_bytes(other)
-        with pytest.raises(FileMissing, match="has changed since it was checked"):
-            read_unchanged(reference)
-    path.unlink()
-    with pytest.raises(FileMissing, match="can no longer be read"):
-        read_unchanged(reference)
