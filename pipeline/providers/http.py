@@ -41,6 +41,7 @@ from pipeline.providers.base import (
     TakeRequest,
     TaskStatus,
 )
+from pipeline.providers.webhooks import token_of
 from pipeline.tls import client_context
 
 _CALL_TIMEOUT_S = 30.0
@@ -81,7 +82,8 @@ class HttpProvider:
         self._authorization = {"Authorization": f"Bearer {key}"}
         self._without_key = build_mask(key)
         # What comes after the question mark tells a true notice from a false one.
-        self._without_token = build_mask(urlsplit(webhook_url).query)
+        self._without_query = build_mask(urlsplit(webhook_url).query)
+        self._without_token = build_mask(token_of(webhook_url))
         labels = {"User-Agent": f"storyboard/{__version__}", "Accept-Encoding": "identity"}
         timeout = httpx.Timeout(_CALL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
 
@@ -313,7 +315,7 @@ class HttpProvider:
             )
 
     def _masked(self, text: str) -> str:
-        return self._without_token(self._without_key(text))
+        return self._without_token(self._without_query(self._without_key(text)))
 
     def _compare_clocks(self, date: str) -> None:
         try:

@@ -1,19 +1,15 @@
 """Tells a customer's own server that a result is there: webhook and upload endpoint.
 
-Only addresses of this machine are ever called; what should go elsewhere is counted and dropped.
-
 Source: https://runware.ai/docs/platform/webhooks
 """
 
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
-import logging
 from collections.abc import Callable
-from urllib.parse import SplitResult, urlsplit
 
+from pipeline.sandbox.courier import Courier
 from pipeline.sandbox.options import Quirk, SandboxOptions
 from pipeline.sandbox.outputs import media_type, output_names
 from pipeline.sandbox.renders import RenderQueue
@@ -21,12 +17,9 @@ from pipeline.sandbox.runware_orders import MODEL
 from pipeline.sandbox.runware_results import Item, Results
 from pipeline.sandbox.store import Store, Task
 
-_LOG = logging.getLogger(__name__)
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _FIRST_LOOK_S, _SELDOM_S = 0.02, 0.5
-_ANSWER_LIMIT_S = 5.0
-# Attempts start this far apart, doubling up to the last. Their number is not published.
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _ATTEMPTS = 0.25, 8.0, 6
+# Their number is not published.
+_ATTEMPTS = 6
 
 Address = Callable[[str], str]
 
@@ -35,27 +28,26 @@ class Notices:
     """Watches the tasks that want notices; everything runs in the event loop."""
 
     def __init__(
-        self, *, store: Store, renders: RenderQueue, results: Results, options: SandboxOptions
+        self,
+        *,
+        store: Store,
+        renders: RenderQueue,
+        results: Results,
+        courier: Courier,
+        options: SandboxOptions,
     ) -> None:
         self._store = store
         self._renders = renders
         self._results = results
         self._options = options
-        self._watching: set[asyncio.Task[None]] = set()
+        self._courier = courier
 
     def watch(self, task: Task, address: Address) -> None:
         """Send what is wanted as soon as it is due; a task that wants nothing is left alone."""
         wanted = task.webhook is not None or task.inputs.get("uploadEndpoint") is not None
         if task.model != MODEL or not wanted:
             return
-        watching = asyncio.get_running_loop().create_task(self._follow(task.id, address))
-        self._watching.add(watching)
-        watching.add_done_callback(self._watching.discard)
-
-    def stop(self) -> None:
-        """Send nothing more."""
-        for watching in self._watching:
-            watching.cancel()
+        self._courier.begin(self._follow(task.id, address))
 
     async def _follow(self, task_id: str, address: Address) -> None:
         told: set[int] = set()
@@ -80,45 +72,16 @@ class Notices:
         if isinstance(endpoint, str):
             name = output_names(task)[index]
             content = await asyncio.to_thread(self._renders.output(task.id, name).read_bytes)
-            await self._deliver("upload_endpoint", "PUT", endpoint, content, media_type(name))
+            await self._send("upload_endpoint", "PUT", endpoint, content, media_type(name))
         wrapped = Quirk.WRAPPED_WEBHOOKS in self._options.quirks
         await self._post(task, {"data": [item]} if wrapped else item)
 
     async def _post(self, task: Task, body: Item) -> None:
         if task.webhook is not None:
             content = json.dumps(body).encode()
-            await self._deliver("webhook", "POST", task.webhook, content, "application/json")
+            await self._send("webhook", "POST", task.webhook, content, "application/json")
 
-    async def _deliver(
-        self, name: str, method: str, url: str, content: bytes, content_type: str
-    ) -> None:
-        parts = urlsplit(url)
-        if parts.hostname not in _LOOPBACK:
-            self._store.count(f"{name}.elsewhere")
-            return
-        pause_s = _FIRST_PAUSE_S
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            self._store.count(name)
-            if await asyncio.to_thread(_send, method, parts, content, content_type):
-                return
-            self._store.count(f"{name}.failed")
-
-
-def _send(method: str, parts: SplitResult, content: bytes, content_type: str) -> bool:
-    """Whether the other side took it. One request, no redirect, nothing from the environment."""
-    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-    try:
-        connection = http.client.HTTPConnection(
-            parts.hostname or "", parts.port, timeout=_ANSWER_LIMIT_S
+    async def _send(self, name: str, method: str, url: str, content: bytes, kind: str) -> None:
+        await self._courier.deliver(
+            name, method, url, content, lambda: {"Content-Type": kind}, attempts=_ATTEMPTS
         )
-        try:
-            connection.request(method, path, content, {"Content-Type": content_type})
-            return 200 <= connection.getresponse().status < 300
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException, ValueError) as exc:
-        _LOG.warning("%s to port %s failed: %s", method, parts.netloc.rpartition(":")[2], exc)
-        return False

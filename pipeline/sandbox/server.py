@@ -1,6 +1,7 @@
 """One sandbox: two listening ports of loopback, one event loop, one state folder.
 
-It never listens anywhere but on 127.0.0.1 and never opens a connection of its own.
+It never listens anywhere but on 127.0.0.1, and connects to nothing but the servers on this machine
+that tasks ask to have told.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pipeline.errors import CannotWrite, ConfigurationError
 from pipeline.sandbox.account import Account
 from pipeline.sandbox.answers import NS_PER_S
 from pipeline.sandbox.bill import build_record, write_record
+from pipeline.sandbox.courier import Courier
 from pipeline.sandbox.fault_layer import FaultLayer
 from pipeline.sandbox.files import Files
 from pipeline.sandbox.meddling import Meddler
@@ -34,6 +36,7 @@ from pipeline.sandbox.runware_results import Results
 from pipeline.sandbox.runware_socket import with_sockets
 from pipeline.sandbox.store import Store
 from pipeline.sandbox.wavespeed import WaveSpeedApi
+from pipeline.sandbox.wavespeed_notices import WaveSpeedNotices
 from pipeline.sandbox.wire import SocketProtocol, WireProtocol
 
 __all__ = ["SandboxOptions", "SandboxServer", "running_sandbox"]
@@ -160,11 +163,19 @@ class SandboxServer:
             )
             port: int = self._files_socket.getsockname()[1]
             files = Files(store=store, options=options, renders=renders, state=folder, port=port)
+            courier = Courier(store)
             api = WaveSpeedApi(
-                store=store, account=account, files=files, renders=renders, options=options
+                store=store,
+                account=account,
+                files=files,
+                renders=renders,
+                options=options,
+                notices=WaveSpeedNotices(store=store, courier=courier, options=options),
             )
             results = Results(files=files, options=options)
-            notices = Notices(store=store, renders=renders, results=results, options=options)
+            notices = Notices(
+                store=store, renders=renders, results=results, courier=courier, options=options
+            )
             runware = RunwareApi(
                 store=store,
                 account=account,
@@ -209,7 +220,7 @@ class SandboxServer:
             finally:
                 if layer is not None:
                     layer.close()
-                notices.stop()
+                courier.stop()
                 renders.stop()
                 self._last_record = build_record(store, options, now_ns=options.clock())
         finally:

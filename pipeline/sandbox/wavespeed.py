@@ -45,6 +45,7 @@ from pipeline.sandbox.orders import (
 from pipeline.sandbox.outputs import output_names
 from pipeline.sandbox.renders import RenderQueue
 from pipeline.sandbox.store import Store, Task
+from pipeline.sandbox.wavespeed_notices import WaveSpeedNotices, webhook_secret
 
 SYNC_TIMED_OUT = 5004
 _SYNC_STEP_S = 0.02
@@ -63,12 +64,14 @@ class WaveSpeedApi:
         files: Files,
         renders: RenderQueue,
         options: SandboxOptions,
+        notices: WaveSpeedNotices,
     ) -> None:
         self._store = store
         self._account = account
         self._files = files
         self._renders = renders
         self._options = options
+        self._notices = notices
 
     def app(self) -> Starlette:
         """Every route of the dialect, and the record beside it."""
@@ -123,6 +126,7 @@ class WaveSpeedApi:
         task = self._account.accept(purchase, now_ns=self._options.clock())
         if task.needs_clip:
             self._renders.want(task)
+        self._notices.watch(task, lambda ended: self._prediction(request, ended))
         return task
 
     async def _answer_at_end(self, request: Request, task: Task) -> Response:
@@ -271,7 +275,7 @@ class WaveSpeedApi:
         return success(listings.usage(self._store, body, now_ns=self._options.clock()))
 
     async def _webhook_secret(self, request: Request) -> Response:
-        return success({"secret": f"whsec_{key_id(bearer_key(request))}"})
+        return success({"secret": webhook_secret(key_id(bearer_key(request)))})
 
     async def _record(self, _request: Request) -> Response:
         now_ns = self._options.clock()
