@@ -201,9 +201,19 @@ class Downloader:
             raise UrlRefused(f"a local provider names a clip on {shown(host or url)}")
         if parts.scheme != "https" or not host or port not in {None, 443}:
             raise UrlRefused(f"the clip's address is not plain https: {shown(parts.scheme)}")
-        for address in await _resolve(host):
-            if not _is_public(address):
-                raise UrlRefused(f"the clip's host {shown(host)} is not on the public internet")
+        await require_public(host)
+
+
+async def require_public(host: str) -> None:
+    """Look a host up and refuse it unless every address of it is on the public internet.
+
+    Raises:
+        UrlRefused: one is not, or it is no name.
+        Unavailable: it cannot be found.
+    """
+    for address in await _resolve(host):
+        if not _is_public(address):
+            raise UrlRefused(f"the clip's host {shown(host)} is not on the public internet")
 
 
 @contextmanager

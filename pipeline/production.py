@@ -19,7 +19,7 @@ import anyio
 
 from pipeline.account import AccountStore
 from pipeline.download import Downloader
-from pipeline.errors import ExitCode
+from pipeline.errors import ExitCode, StoryboardError
 from pipeline.filming import Conform
 from pipeline.journal import Journal
 from pipeline.ledger import Attempt, Book, EventKind, Ledger
@@ -123,6 +123,8 @@ class Production:
         self.folder = folder
         self.clips = folder / CLIPS_FOLDER
         self.recorded_film = recorded_film
+        # Why nothing may be bought for it in this run, where that is so.
+        self.refusal: StoryboardError | None = None
         # Shared state knows attempts by their ids alone, and this is how it tells whose they are.
         place = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()
         self.attempt_prefix = f"{place[:12]}-"

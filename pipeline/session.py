@@ -37,6 +37,7 @@ from pipeline.media.verify import verify_clip
 from pipeline.model import ClipFacts, Expected
 from pipeline.openfiles import open_file_limit
 from pipeline.pricing import dollars
+from pipeline.probing import Prober
 from pipeline.production import Halt, Production, Reporter, Services, Verify
 from pipeline.providers.base import BillingRow, Dialect
 from pipeline.providers.http import HttpProvider
@@ -49,6 +50,7 @@ from pipeline.runner import Runner, heed_journals
 from pipeline.settings import Access, Settings, account_level
 from pipeline.summary import Outcome
 from pipeline.uptime import machine_uptime
+from pipeline.vetting import check_references
 from pipeline.waking import Bell
 
 if TYPE_CHECKING:
@@ -98,6 +100,7 @@ async def run_session(
     same_account: bool = False,
     webhook_url: str = "",
     receiver: Receiver | None = None,
+    probe: bool = True,
 ) -> ExitCode:
     """Run productions on one account.
 
@@ -106,6 +109,7 @@ async def run_session(
         same_account: a person says that another key or address is the same account.
         webhook_url: where the provider shall tell that a task is done; polling goes on.
         receiver: the port that such notices reach, if this run is to hear them itself.
+        probe: look at the references' addresses before anything is bought from them.
     Returns:
         DONE, or the signal's exit code where one cut the run short.
     """
@@ -164,6 +168,9 @@ async def run_session(
             try:
                 _check_day_cap(services, productions)
                 await check_quotes(services, productions)
+                if probe:
+                    async with Prober(local=access.is_local) as prober:
+                        await check_references(services, productions, prober, local=access.is_local)
             except StoryboardError as exc:
                 # Nothing new is submitted, but what is paid already still comes home.
                 halt.set(str(exc), exc.exit_code)

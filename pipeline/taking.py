@@ -73,7 +73,10 @@ class TakeMaker:
         Raises:
             ProviderError: none was bought; other shots are not concerned.
             StorageError: the journal or the disk failed; the run must stop spending.
+            StoryboardError: nothing of this storyboard may be bought in this run.
         """
+        if production.refusal is not None:
+            raise production.refusal
         planned = takes[0]
         shot = planned.shot
         address = partial(self._reference_url, production, planned)

@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_out(parser)
     add_output_style(parser)
     add_webhooks(parser)
-    parser.set_defaults(max_cost=None, yes=True, only=None, retake=[], same_account=False)
+    parser.set_defaults(
+        max_cost=None, yes=True, only=None, retake=[], same_account=False, no_probe=False
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -305,6 +305,7 @@ def _work(
                     reporter=progress,
                     finished=finished,
                     same_account=args.same_account,
+                    probe=not args.no_probe,
                     webhook_url=webhook_url,
                     receiver=receiver,
                 )

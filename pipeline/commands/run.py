@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask before paying")
     parser.add_argument(
+        "--no-probe",
+        action="store_true",
+        help="do not look whether the addresses of references lead to images before paying",
+    )
+    parser.add_argument(
         "--same-account",
         action="store_true",
         help="another key or base URL than before, but the same account: fetch what it bought",

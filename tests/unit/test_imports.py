@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
                 "timecode",
                 "prompt",
                 "references",
+                "signatures",
                 "findings",
                 "yaml_tree",
                 "yaml_faults",
@@ -52,7 +53,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
     (
         "files",
         "files that appear whole, and what the machine gives all of us; edges share it",
-        frozenset({"files", "openfiles", "uptime"}),
+        frozenset({"files", "openfiles", "tls", "uptime"}),
     ),
     (
         "edges",
@@ -61,6 +62,8 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
             {
                 "settings",
                 "images",
+                "conversion",
+                "probing",
                 "manifest",
                 "journal",
                 "account",
@@ -87,6 +90,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
                 "fetching",
                 "taking",
                 "quoting",
+                "vetting",
                 "reconciling",
                 "runner",
                 "session",
@@ -104,6 +108,9 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
 SIDEWAYS = {
     ("manifest", "images"): "a manifest is only checked with the pictures it names",
     ("manifest", "media"): "and with the clips that it edits",
+    ("manifest", "conversion"): "and with the pictures that are converted for it",
+    ("conversion", "images"): "what was converted is judged as any other picture",
+    ("probing", "download"): "the same rules say where any stranger's address may lead",
     ("workspace", "journal"): "whose folder it is stands in its journal",
     ("workspace", "settings"): "where the user's state lives is a setting",
     ("embedded", "settings"): "it gives the same kind of access as a key does",
@@ -111,7 +118,7 @@ SIDEWAYS = {
 }
 # The double shares no code with the client, or it would prove nothing.
 SANDBOX_MAY_KNOW = frozenset({"sandbox", "errors", "media"})
-HTTPX_ONLY_IN = frozenset({"pipeline.providers.http", "pipeline.download"})
+HTTPX_ONLY_IN = frozenset({"pipeline.providers.http", "pipeline.download", "pipeline.probing"})
 # Disk, clock, network, processes and chance. ``pathlib`` is not among them: a path is a value.
 # fmt: off
 IO_LIBRARIES = frozenset({
