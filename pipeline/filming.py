@@ -75,7 +75,10 @@ async def make_film(
         )
     clips = [
         CutClip(
-            path=folder / CLIPS_FOLDER / (attempt.clip or ""), slate=attempt.slate, cut_s=shot.cut_s
+            path=folder / CLIPS_FOLDER / (attempt.clip or ""),
+            slate=attempt.slate,
+            cut_s=shot.cut_s,
+            container=attempt.container,
         )
         for shot, attempt in zip(storyboard.shots, cut, strict=True)
     ]

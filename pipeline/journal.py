@@ -24,6 +24,7 @@ from typing import IO, Any, Self
 from pipeline.errors import CannotWrite, Locked, StorageError
 from pipeline.files import make_folder, sync_folder
 from pipeline.ledger import Event, EventKind
+from pipeline.model import Container
 
 JOURNAL_NAME = "journal.sqlite3"
 LOCK_NAME = "run.lock"
@@ -222,11 +223,17 @@ def check_first_run(folder: Path) -> None:
         StorageError: clips are there without the journal that paid for them.
     """
     log = folder / f"{JOURNAL_NAME}-wal"
-    if log.exists() or any((folder / _CLIPS_FOLDER).glob("*.mp4")) or _tells_of_money(folder):
+    if log.exists() or _holds_clips(folder) or _tells_of_money(folder):
         raise StorageError(
             f"{folder} holds earlier work, but the journal that says what was paid is gone",
             hint=f"put {JOURNAL_NAME} back from a copy, or move the folder away to begin anew",
         )
+
+
+def _holds_clips(folder: Path) -> bool:
+    """Whether a clip of any format lies here; one left half fetched is none."""
+    clips = folder / _CLIPS_FOLDER
+    return any(any(clips.glob(f"*{container.suffix}")) for container in Container)
 
 
 def _tells_of_money(folder: Path) -> bool:

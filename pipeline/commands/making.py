@@ -20,7 +20,7 @@ from pipeline.commands.jobs import Job, plan_job
 from pipeline.errors import ExitCode, OverBudget, StoryboardError, gravest
 from pipeline.journal import Journal
 from pipeline.ledger import Book
-from pipeline.model import Storyboard
+from pipeline.model import Container, Storyboard
 from pipeline.planning import Action, film_cut
 from pipeline.pricing import dollars
 from pipeline.report import Messages, Progress, outcome_text, plan_text, start_times_note
@@ -285,7 +285,7 @@ def _work(
     code, message = ExitCode.DONE, ""
     try:
         ffmpeg = find_ffmpeg(os.environ)
-        require_complete(ffmpeg)
+        require_complete(ffmpeg, _containers(working))
         with ExitStack() as stack:
             if is_free(provider):
                 state = args.out / SANDBOX_FOLDER / "server"
@@ -317,6 +317,12 @@ def _work(
     results.codes.append(code)
     for one in unfinished.values():
         results.end(one.job, replace(_outcome(one, code), message=message))
+
+
+def _containers(working: Sequence[_Open]) -> set[Container]:
+    """The formats of all clips that there are and are to be."""
+    wanted = {take.shot.output.container for one in working for take in one.job.plan.takes}
+    return wanted | {attempt.container for one in working for attempt in one.book.ledger().attempts}
 
 
 def _outcome(one: _Open, code: ExitCode) -> Outcome:

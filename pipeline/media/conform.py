@@ -37,6 +37,7 @@ from pipeline.media.pieces import (
     make_sound,
 )
 from pipeline.media.probe import probe, require_video
+from pipeline.model import Container
 
 _JOIN_WEIGHT = 1.0
 _JOIN_LIMIT_FLOOR_S = 120.0
@@ -46,11 +47,13 @@ _LIST_NAME = "cut.ffconcat"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutClip:
-    """One clip of the cut: its file, its slate, and the seconds used (None: all of it)."""
+    """One clip of the cut: its file and the format of that, its slate, and the seconds used
+    (None: all of it)."""
 
     path: Path
     slate: str
     cut_s: Fraction | None = None
+    container: Container = Container.MP4
 
     def __post_init__(self) -> None:
         if self.cut_s is not None and self.cut_s <= 0:
@@ -152,8 +155,8 @@ async def _open_sources(clips: Sequence[CutClip], workshop: Workshop) -> list[So
 
     async def open_one(item: tuple[int, CutClip]) -> None:
         index, clip = item
-        info = await anyio.to_thread.run_sync(probe, clip.path)
-        link = f"c{index:05}.mp4"
+        info = await anyio.to_thread.run_sync(probe, clip.path, clip.container)
+        link = f"c{index:05}{clip.container.suffix}"
         (workshop.folder / link).symlink_to(clip.path.absolute())
         found[index] = Source(
             path=clip.path, info=info, video=require_video(info, clip.path), link=link

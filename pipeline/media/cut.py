@@ -10,6 +10,7 @@ from itertools import accumulate
 
 from pipeline.media.commands import FilmFormat
 from pipeline.media.probe import VideoInfo
+from pipeline.model import Container
 from pipeline.timecode import nearest_frame
 
 _DEFAULT_RATE = Fraction(24)
@@ -77,6 +78,7 @@ def is_copyable(video: VideoInfo) -> bool:
     """Whether a track can stand in a film as it is: played everywhere, whole from frame one."""
     return (
         (video.codec, video.pixel_format) == _PLAYED_EVERYWHERE
+        and video.container is not Container.WEBM
         and video.width_px % 2 == video.height_px % 2 == 0
         and video.upright
         and video.on_grid

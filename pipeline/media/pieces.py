@@ -252,6 +252,7 @@ async def _decode_sound(workshop: Workshop, source: Source, part: Path, samples:
             build_sound(
                 source.link,
                 part.name,
+                container=source.video.container,
                 audio=audio,
                 picture_start_s=source.video.start_s,
                 samples=samples,

@@ -1,8 +1,8 @@
-"""What is in an MP4 file: every property that decides whether clips can be joined by copy.
+"""What is in a clip's file: every property that decides whether clips can be joined by copy.
 
-Read with PyAV, so that no ffprobe is needed. The box walk comes first and the demuxer is named,
-so a playlist that calls itself an MP4 is never followed. Nothing is decoded to pictures here;
-whether the media data is sound is for ``verify`` to find out.
+Read with PyAV, so that no ffprobe is needed. The walk over the file's structure comes first and
+the demuxer is named, so a playlist that calls itself an MP4 is never followed. Nothing is decoded
+to pictures here; whether the media data is sound is for ``verify`` to find out.
 """
 
 from __future__ import annotations
@@ -17,14 +17,24 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import ClipRejected
 from pipeline.media.boxes import is_upright, walk_boxes
+from pipeline.media.ebml import walk_elements
+from pipeline.model import Container
 
 if TYPE_CHECKING:
     from av.audio import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
     from av.rational import AVRational
+    from av.stream import Stream
     from av.video import VideoStream
 
 _MICROSECOND = Fraction(1, 1_000_000)
+# What ffmpeg calls the one program part that may open a file of each format.
+DEMUXERS: Mapping[Container, str] = MappingProxyType(
+    {Container.MP4: "mov", Container.MOV: "mov", Container.WEBM: "matroska"}
+)
+# The bit of a VP8 picture that says whether it is shown. Source: RFC 6386, section 9.1.
+_VP8_SHOWN = 0x10
 _DEMUXER_OPTIONS: Mapping[str, str] = MappingProxyType({"protocol_whitelist": "file"})
 
 
@@ -32,12 +42,13 @@ _DEMUXER_OPTIONS: Mapping[str, str] = MappingProxyType({"protocol_whitelist": "f
 class VideoInfo:
     """The picture track of a file. Colour properties are the numbers of ISO/IEC 23091-2.
 
-    ``packets`` are the frames that are shown, ``declared_frames`` what the index says (0: it
-    does not), ``hidden_packets`` those that an edit list skips. Times are in ticks of
-    ``time_base``. ``on_grid``: every frame starts within one tick of its place at
-    ``frame_rate``, so the rate is constant.
+    ``packets`` are the frames that are shown, ``declared_frames`` what the file's structure says
+    (0: it does not), ``hidden_packets`` those that an edit list skips or that only help to decode
+    others. Times are in ticks of ``time_base``. ``on_grid``: every frame starts within one tick of
+    its place at ``frame_rate``, so the rate is constant.
     """
 
+    container: Container
     stream_index: int
     codec: str
     profile: str
@@ -115,11 +126,21 @@ class AudioInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaInfo:
-    """One MP4 file: its first picture track and its first sound track, where it has them."""
+    """One file: its first picture track and its first sound track, where it has them."""
 
     size_bytes: int
     video: VideoInfo | None
     audio: AudioInfo | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Structure:
+    """What the walk over a file found; ``pictures`` 0: not counted there."""
+
+    container: Container
+    size_bytes: int
+    pictures: int
+    upright: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,23 +152,26 @@ class _Tick:
     is_hidden: bool
 
 
-def probe(path: Path) -> MediaInfo:
-    """Read the properties of an MP4 file and count its packets; some milliseconds for a clip.
+def probe(path: Path, container: Container = Container.MP4) -> MediaInfo:
+    """Read the properties of a clip's file and count its packets; some milliseconds.
 
+    Args:
+        container: what the file is to be, whatever its name says.
     Raises:
         FileMissing: the file cannot be read.
-        ClipRejected: it is not an MP4, or is damaged where that shows without decoding.
+        ClipRejected: it is of another format, or is damaged where that shows without decoding.
     """
     import av  # noqa: PLC0415 - tens of milliseconds that only commands with media should pay
 
-    boxes = walk_boxes(path)
+    structure = _walk(path, container)
+    demuxer, options = DEMUXERS[container], dict(_DEMUXER_OPTIONS)
     try:
         # An absolute path: a name like "data:x" or "-i" is then never anything but a file.
-        with av.open(str(path.absolute()), format="mov", options=dict(_DEMUXER_OPTIONS)) as file:
-            video, audio = _read_tracks(file, name=path.name, upright=is_upright(path))
+        with av.open(str(path.absolute()), format=demuxer, options=options) as file:
+            video, audio = _read_tracks(file, structure, name=path.name)
     except av.FFmpegError as exc:
-        raise ClipRejected(f"{path.name} cannot be read as an MP4: {exc.strerror}") from exc
-    return MediaInfo(size_bytes=boxes[-1].end, video=video, audio=audio)
+        raise ClipRejected(f"{path.name} cannot be read as {container}: {exc.strerror}") from exc
+    return MediaInfo(size_bytes=structure.size_bytes, video=video, audio=audio)
 
 
 def require_video(info: MediaInfo, path: Path) -> VideoInfo:
@@ -157,8 +181,22 @@ def require_video(info: MediaInfo, path: Path) -> VideoInfo:
     return info.video
 
 
+def _walk(path: Path, container: Container) -> _Structure:
+    if container is Container.WEBM:
+        found = walk_elements(path)
+        return _Structure(
+            container=container,
+            size_bytes=found.size_bytes,
+            pictures=found.pictures,
+            upright=True,
+        )
+    size_bytes = walk_boxes(path, container)[-1].end
+    upright = is_upright(path, container)
+    return _Structure(container=container, size_bytes=size_bytes, pictures=0, upright=upright)
+
+
 def _read_tracks(
-    file: InputContainer, *, name: str, upright: bool
+    file: InputContainer, structure: _Structure, *, name: str
 ) -> tuple[VideoInfo | None, AudioInfo | None]:
     video = file.streams.video[0] if file.streams.video else None
     audio = file.streams.audio[0] if file.streams.audio else None
@@ -166,25 +204,32 @@ def _read_tracks(
     if not ticks:
         return None, None
     for packet in file.demux(*(stream for stream in (video, audio) if stream)):
-        if packet.pts is None or packet.dts is None:
+        if packet.pts is None:
             continue  # the empty packet that ends each track
         ticks[packet.stream_index].append(
             _Tick(
                 pts=packet.pts,
-                dts=packet.dts,
+                # Matroska stores when a picture is shown; when to decode it is a guess, not always made.
+                dts=packet.pts if packet.dts is None else packet.dts,
                 duration=packet.duration or 0,
                 is_keyframe=packet.is_keyframe,
-                is_hidden=packet.is_discard,
+                is_hidden=packet.is_discard or _is_never_shown(packet),
             )
         )
     return (
-        _video_info(video, ticks[video.index], name=name, upright=upright) if video else None,
+        _video_info(video, ticks[video.index], structure, name=name) if video else None,
         _audio_info(audio, ticks[audio.index]) if audio else None,
     )
 
 
+def _is_never_shown(packet: Packet[Stream]) -> bool:
+    """Whether it is a picture that VP8 keeps a packet for only to predict others from."""
+    is_vp8 = packet.stream.codec_context.name == "vp8"
+    return is_vp8 and packet.size > 0 and not memoryview(packet)[0] & _VP8_SHOWN
+
+
 def _video_info(
-    stream: VideoStream, ticks: Sequence[_Tick], *, name: str, upright: bool
+    stream: VideoStream, ticks: Sequence[_Tick], structure: _Structure, *, name: str
 ) -> VideoInfo | None:
     shown = [tick for tick in ticks if not tick.is_hidden]
     if not shown:
@@ -197,6 +242,7 @@ def _video_info(
         raise ClipRejected(f"{name} has a picture track without a frame rate")
     regular = [rate for rate in rates if _is_on_grid(starts, 1 / (rate * time_base))]
     return VideoInfo(
+        container=structure.container,
         stream_index=stream.index,
         codec=context.codec.canonical_name,
         profile=context.profile or "",
@@ -213,9 +259,9 @@ def _video_info(
         frame_rate=(regular or rates[-1:])[0],
         time_base=time_base,
         extradata_sha256=hashlib.sha256(context.extradata or b"").hexdigest(),
-        upright=upright,
+        upright=structure.upright,
         packets=len(shown),
-        declared_frames=stream.frames,
+        declared_frames=structure.pictures or stream.frames,
         hidden_packets=len(ticks) - len(shown),
         starts_with_keyframe=ticks[0].is_keyframe,
         first_pts=starts[0],

@@ -35,11 +35,12 @@ async def verify_clip(
     ffmpeg: Path,
     declared_bytes: int | None = None,
 ) -> ClipFacts:
-    """Check one clip in full: size, structure, format, length, height, every frame decoded.
+    """Check one clip in full: format, structure, length, height, every frame decoded.
 
     Args:
         path: a file on this machine.
-        expected: what was ordered; the length may differ by 0.25 s, the short side by 16 px.
+        expected: what was ordered; the file must be of that format, the length may differ by
+            0.25 s, the short side by 16 px.
         declared_bytes: the size that the server announced, where it did.
     Returns:
         What the decode found, with the file's sha256.
@@ -48,7 +49,7 @@ async def verify_clip(
         FileMissing: the file cannot be read.
         MediaError: ffmpeg itself could not do its work; says nothing about the clip.
     """
-    info = await anyio.to_thread.run_sync(probe, path)
+    info = await anyio.to_thread.run_sync(probe, path, expected.container)
     video = require_video(info, path)
     if declared_bytes is not None and info.size_bytes != declared_bytes:
         raise ClipRejected(
@@ -86,7 +87,7 @@ def _check_order(path: Path, video: VideoInfo, expected: Expected) -> None:
 async def _decode(path: Path, *, ffmpeg: Path, video: VideoInfo) -> int:
     try:
         run = await run_ffmpeg(
-            build_decode(str(path.absolute())),
+            build_decode(str(path.absolute()), video=video),
             ffmpeg=ffmpeg,
             time_limit_s=_LIMIT_FLOOR_S + _LIMIT_PER_SECOND * float(video.duration_s),
         )

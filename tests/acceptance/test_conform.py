@@ -24,10 +24,11 @@ from clipmaker import (
     write_script,
 )
 
-from pipeline.errors import CannotWrite, FileMissing, MediaError
+from pipeline.errors import CannotWrite, ClipRejected, FileMissing, MediaError
 from pipeline.media.boxes import walk_boxes
 from pipeline.media.conform import CutClip, Film, conform
 from pipeline.media.probe import probe
+from pipeline.model import Container
 
 NTSC = Fraction(30000, 1001)
 
@@ -179,6 +180,60 @@ def test_clips_of_all_kinds_become_one_film(clip: Path, tmp_path: Path, ffmpeg: 
     assert len(lumas_of(film.path)) == film.frames == 214
     assert sound_length_s(film) == film.duration_s
     assert worst_gap_s(film.path, film.frame_rate, 10) < 0.003 + 1 / 48
+
+
+def as_webm(clip: Path, path: Path) -> CutClip:
+    coding = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M")
+    run("-i", clip, *coding, "-c:a", "libopus", "-f", "webm", path)
+    return CutClip(path=path, slate=path.stem, container=Container.WEBM)
+
+
+def as_mov(clip: Path, path: Path) -> CutClip:
+    run("-i", clip, "-c", "copy", "-f", "mov", path)
+    return CutClip(path=path, slate=path.stem, container=Container.MOV)
+
+
+@each_ffmpeg
+def test_webm_clips_become_a_film_in_step(clip: Path, tmp_path: Path, ffmpeg: Path) -> None:
+    webm = as_webm(clip, tmp_path / "clip.webm")
+    film = make_film([webm, clip, webm], tmp_path, ffmpeg)
+
+    assert not film.copied
+    assert [frames for _, _, frames in film.spans] == [37, 37, 37]
+    assert len(lumas_of(film.path)) == film.frames == 111
+    assert sound_length_s(film) == film.duration_s
+    # The clip's own sound is 7 ms early: its maker moved the pictures by what Opus begins with.
+    assert worst_gap_s(film.path, film.frame_rate, 6) < 0.010
+
+
+def test_a_webm_is_encoded_even_where_it_holds_what_a_film_does(
+    shades: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.webm"
+    run("-i", shades, "-c:v", "copy", "-c:a", "libopus", "-f", "matroska", path)
+    film = make_film([CutClip(path=path, slate="a", container=Container.WEBM)], tmp_path)
+
+    assert not film.copied
+    assert len(lumas_of(film.path)) == 30
+
+
+@each_ffmpeg
+def test_mov_clips_are_copied_as_mp4_clips_are(clip: Path, tmp_path: Path, ffmpeg: Path) -> None:
+    mov = as_mov(clip, tmp_path / "clip.mov")
+    film = make_film([mov, clip, mov], tmp_path, ffmpeg)
+
+    assert film.copied
+    assert picture_packets(film.path) == picture_packets(clip) * 3
+    assert worst_gap_s(film.path, film.frame_rate, 6) < 0.003
+
+
+def test_a_clip_of_another_format_than_its_name_stops_the_film(clip: Path, tmp_path: Path) -> None:
+    playlist = tmp_path / "list.webm"
+    playlist.write_text(f"ffconcat version 1.0\nfile '{clip}'\n")
+    for path in (clip, playlist):
+        cut = [CutClip(path=path, slate="a", container=Container.WEBM)]
+        with pytest.raises(ClipRejected, match="not a WEBM video"):
+            make_film(cut, tmp_path)
 
 
 def test_a_mono_clip_is_as_loud_as_a_stereo_one(tmp_path: Path) -> None:

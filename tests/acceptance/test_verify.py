@@ -14,8 +14,9 @@ import pytest
 from clipmaker import FFMPEG, each_ffmpeg, make_clip, run, write_script
 
 from pipeline.errors import ClipRejected, FfmpegMissing, FileMissing, MediaError
+from pipeline.media.probe import probe
 from pipeline.media.verify import verify_clip
-from pipeline.model import ClipFacts, Expected, Resolution
+from pipeline.model import ClipFacts, Container, Expected, Resolution
 
 SIZE = (854, 480)
 
@@ -42,19 +43,43 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def webm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One second at 480p as the web has it."""
+    return make_webm(tmp_path_factory.mktemp("clips") / "clip.webm", *VP9, *OPUS)
+
+
+VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-crf", "31", "-b:v", "0")
+VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M")
+OPUS = ("-c:a", "libopus", "-b:a", "64k")
+VORBIS = ("-c:a", "libvorbis")
+CHANGING = "testsrc2=s=854x480:r=24"
+
+
+def make_webm(path: Path, *options: str) -> Path:
+    inputs = ("-f", "lavfi", "-i", CHANGING, "-f", "lavfi", "-i", "sine=r=48000", "-t", "1")
+    run(*inputs, "-ac", "2", "-pix_fmt", "yuv420p", *options, "-f", "webm", path)
+    return path
+
+
 def verify(
     path: Path,
     *,
     ffmpeg: Path = FFMPEG,
     duration_s: int = 1,
-    resolution: Resolution = Resolution.P480,
+    resolution: Resolution | None = Resolution.P480,
     declared_bytes: int | None = None,
+    container: Container = Container.MP4,
 ) -> ClipFacts:
     return anyio.run(
         partial(
             verify_clip,
             path,
-            Expected(duration_s=Fraction(duration_s), short_side_px=resolution.short_side_px),
+            Expected(
+                duration_s=Fraction(duration_s),
+                short_side_px=None if resolution is None else resolution.short_side_px,
+                container=container,
+            ),
             ffmpeg=ffmpeg,
             declared_bytes=declared_bytes,
         )
@@ -94,6 +119,65 @@ def test_clips_of_other_makers_are_accepted(
     path = make_clip(tmp_path / "c.mp4", frames=24, flashes=(3,), size=size, options=options)
 
     assert float(verify(path).duration_s) == pytest.approx(1, abs=0.05)
+
+
+@each_ffmpeg
+def test_a_good_webm_is_accepted_with_its_facts(webm: Path, ffmpeg: Path) -> None:
+    data = webm.read_bytes()
+
+    facts = verify(webm, ffmpeg=ffmpeg, declared_bytes=len(data), container=Container.WEBM)
+
+    assert facts == ClipFacts(
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        width_px=854,
+        height_px=480,
+        frames=24,
+        frame_rate=Fraction(24),
+        video_codec="vp9",
+        has_audio=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(*VP8, *VORBIS), (*VP9, "-an", "-r", "30"), (*VP9, *OPUS, "-live", "1")],
+    ids=["vp8", "silent", "written as a stream"],
+)
+def test_webm_clips_of_other_makers_are_accepted(tmp_path: Path, options: tuple[str, ...]) -> None:
+    path = make_webm(tmp_path / "c.webm", *options)
+
+    facts = verify(path, container=Container.WEBM)
+
+    assert facts.duration_s == 1
+    assert facts.has_audio == ("-an" not in options)
+
+
+def test_pictures_that_are_stored_and_never_shown_are_not_counted(tmp_path: Path) -> None:
+    """VP8 keeps a packet of its own for them, and makes them only where it looks twice."""
+    source = ("-f", "lavfi", "-i", "testsrc2=s=128x96:r=24", "-t", "2", "-pix_fmt", "yuv420p")
+    coding = ("-c:v", "libvpx", "-cpu-used", "5", "-b:v", "100k", "-lag-in-frames", "12")
+    twice = (*source, *coding, "-auto-alt-ref", "1", "-passlogfile", str(tmp_path / "log"))
+    run(*twice, "-pass", "1", "-f", "null", "-")
+    run(*twice, "-pass", "2", tmp_path / "c.webm")
+
+    facts = verify(tmp_path / "c.webm", container=Container.WEBM, duration_s=2, resolution=None)
+
+    video = probe(tmp_path / "c.webm", Container.WEBM).video
+    assert facts.frames == 48
+    assert video is not None and video.hidden_packets > 0
+
+
+@each_ffmpeg
+def test_a_mov_is_accepted_and_so_is_an_mp4_under_its_name(
+    clip: Path, tmp_path: Path, ffmpeg: Path
+) -> None:
+    path = tmp_path / "clip.mov"
+    run("-i", clip, "-c", "copy", "-f", "mov", path)
+    assert path.read_bytes()[8:12] == b"qt  "
+
+    for each in (path, clip):
+        assert verify(each, ffmpeg=ffmpeg, container=Container.MOV).frames == 24
 
 
 def test_a_clip_without_sound_is_accepted_and_said_to_be_silent(tmp_path: Path) -> None:
@@ -157,6 +241,29 @@ def test_a_clip_cut_off_anywhere_is_rejected(clip: Path, tmp_path: Path, kept: f
         verify(path)
 
 
+@pytest.mark.parametrize("container", [Container.WEBM, Container.MOV])
+@pytest.mark.parametrize("kept", [0.0003, 0.5, 0.9, 0.999])
+def test_a_clip_of_another_format_cut_off_anywhere_is_rejected(
+    clip: Path, webm: Path, tmp_path: Path, container: Container, kept: float
+) -> None:
+    path = tmp_path / "cut"
+    run("-i", clip, "-c", "copy", "-f", "mov", path)
+    data = webm.read_bytes() if container is Container.WEBM else path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+
+    with pytest.raises(ClipRejected, match=r"cut off|not a MOV"):
+        verify(path, container=container)
+
+
+def test_a_clip_of_another_format_than_the_one_ordered_is_rejected(clip: Path, webm: Path) -> None:
+    with pytest.raises(ClipRejected, match="an MP4 file, not a WEBM video"):
+        verify(clip, container=Container.WEBM)
+    for container in (Container.MP4, Container.MOV):
+        with pytest.raises(ClipRejected, match="a WEBM file, not"):
+            verify(webm, container=container)
+
+
+@pytest.mark.parametrize("container", list(Container))
 @pytest.mark.parametrize(
     "content",
     [
@@ -173,12 +280,14 @@ def test_a_clip_cut_off_anywhere_is_rejected(clip: Path, tmp_path: Path, kept: f
     ],
     ids=["empty", "byte", "html", "hls", "concat", "json", "gzip", "webm", "zeros", "only ftyp"],
 )
-def test_what_is_no_mp4_is_rejected_whatever_its_name(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "clip.mp4"
+def test_what_is_no_clip_is_rejected_whatever_its_name(
+    tmp_path: Path, content: bytes, container: Container
+) -> None:
+    path = tmp_path / f"clip{container.suffix}"
     path.write_bytes(content)
 
     with pytest.raises(ClipRejected):
-        verify(path)
+        verify(path, container=container)
 
 
 @each_ffmpeg
@@ -200,6 +309,36 @@ def test_flipped_bytes_in_the_picture_are_found(
 
         with pytest.raises(ClipRejected, match="damaged"):
             verify(path, ffmpeg=ffmpeg)
+
+
+@each_ffmpeg
+@pytest.mark.parametrize("width", [1, 32, 400])
+def test_flipped_bytes_in_the_picture_of_a_webm_are_found(
+    webm: Path, tmp_path: Path, ffmpeg: Path, width: int
+) -> None:
+    data = webm.read_bytes()
+    with av.open(str(webm)) as file:
+        pictures = [bytes(each) for each in file.demux(video=0) if each.size]
+    chance = random.Random(width)
+    for picture in pictures[::8]:
+        place = data.index(picture) + len(picture) // 3
+        flipped = bytearray(data)
+        for index in range(place, place + width):
+            flipped[index] ^= chance.randrange(1, 256)
+        path = tmp_path / "flipped.webm"
+        path.write_bytes(flipped)
+
+        with pytest.raises(ClipRejected, match="damaged"):
+            verify(path, ffmpeg=ffmpeg, container=Container.WEBM)
+
+
+def test_zeros_in_place_of_the_end_of_a_webm_are_found(webm: Path, tmp_path: Path) -> None:
+    data = webm.read_bytes()
+    path = tmp_path / "holed.webm"
+    path.write_bytes(data[: len(data) * 2 // 3] + bytes(len(data) - len(data) * 2 // 3))
+
+    with pytest.raises(ClipRejected, match="damaged"):
+        verify(path, container=Container.WEBM)
 
 
 def test_zeros_in_place_of_the_end_are_found(clip: Path, tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from pipeline.media.probe import AudioInfo, VideoInfo
+from pipeline.model import Container
 
 VIDEO = VideoInfo(
+    container=Container.MP4,
     stream_index=0,
     codec="h264",
     profile="High",

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.errors import ClipRejected, FileMissing
 from pipeline.media.boxes import is_upright, walk_boxes
+from pipeline.model import Container
 
 UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 QUARTER_TURN = (0, 1 << 16, 0, (-1 << 16) % (1 << 32), 0, 0, 0, 0, 1 << 30)
@@ -98,6 +99,30 @@ def test_a_file_of_endless_tiny_boxes_is_rejected(tmp_path: Path) -> None:
 def test_what_else_came_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     with pytest.raises(ClipRejected, match=said):
         walk_boxes(write(tmp_path, content))
+
+
+def test_a_webm_is_not_taken_for_an_mp4(tmp_path: Path) -> None:
+    with pytest.raises(ClipRejected, match="a WEBM file, not an MP4 video"):
+        walk_boxes(write(tmp_path, b"\x1a\x45\xdf\xa3" + bytes(100)))
+
+
+@pytest.mark.parametrize("container", [Container.MP4, Container.MOV])
+@pytest.mark.parametrize("brand", [b"isom", b"qt  "])
+def test_mp4_and_mov_are_one_format_under_two_names(
+    tmp_path: Path, container: Container, brand: bytes
+) -> None:
+    path = write(tmp_path, WHOLE.replace(b"isom", brand))
+
+    assert walk_boxes(path, container)[-1].end == len(WHOLE)
+
+
+def test_only_a_mov_may_begin_without_saying_what_it_is(tmp_path: Path) -> None:
+    path = write(tmp_path, WHOLE.removeprefix(FTYP))
+
+    assert [each.kind for each in walk_boxes(path, Container.MOV)] == ["moov", "mdat"]
+    assert is_upright(path, Container.MOV)
+    with pytest.raises(ClipRejected, match="file type box"):
+        walk_boxes(path)
 
 
 @pytest.mark.parametrize("without", ["moov", "mdat"])

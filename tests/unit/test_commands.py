@@ -19,17 +19,37 @@ from pipeline.media.commands import (
     build_picture,
     build_sound,
 )
-from pipeline.media.inventory import REQUIRED, Part
+from pipeline.media.inventory import REQUIRED, REQUIRED_FOR_WEBM, Part
+from pipeline.model import Container
 
 FILM = FilmFormat(width_px=1280, height_px=720, frame_rate=Fraction(24))
-DECODE = build_decode("/clips/a.mp4")
+DECODE = build_decode("/clips/a.mp4", video=VIDEO)
 PICTURE = build_picture("c1.mp4", "p1.mp4", video=VIDEO, film=FILM, frames=144)
 SOUND = build_sound(
-    "c1.mp4", "s1.raw", audio=AUDIO, picture_start_s=Fraction(1, 12), samples=288_000
+    "c1.mp4",
+    "s1.raw",
+    container=Container.MP4,
+    audio=AUDIO,
+    picture_start_s=Fraction(1, 12),
+    samples=288_000,
 )
+WEBM = replace(VIDEO, container=Container.WEBM, codec="vp9")
+OF_WEBM = [
+    build_decode("/clips/a.webm", video=WEBM),
+    build_picture("c1.webm", "p1.mp4", video=WEBM, film=FILM, frames=144),
+    build_sound(
+        "c1.webm",
+        "s1.raw",
+        container=Container.WEBM,
+        audio=AUDIO,
+        picture_start_s=Fraction(0),
+        samples=288_000,
+    ),
+]
 JOIN = build_join("cut.ffconcat", "sound.raw", "film.part", title="Dawn", comment="AI")
-ALL = [DECODE, PICTURE, SOUND, JOIN]
-each_command = pytest.mark.parametrize("command", ALL, ids=["decode", "picture", "sound", "join"])
+ALL = [DECODE, PICTURE, SOUND, JOIN, *OF_WEBM]
+NAMES = ["decode", "picture", "sound", "join", "webm decode", "webm picture", "webm sound"]
+each_command = pytest.mark.parametrize("command", ALL, ids=NAMES)
 
 
 def value(command: Sequence[str], option: str) -> str:
@@ -51,13 +71,13 @@ def test_damage_stops_it(command: list[str]) -> None:
     assert "-xerror" in command
 
 
-@pytest.mark.parametrize("command", [DECODE, PICTURE, SOUND], ids=["decode", "picture", "sound"])
+@pytest.mark.parametrize("command", [DECODE, PICTURE, SOUND, *OF_WEBM])
 def test_clips_are_decoded_strictly(command: list[str]) -> None:
     assert value(command, "-err_detect") == "explode"
     assert command.index("-err_detect") < command.index("-i")
 
 
-@pytest.mark.parametrize("command", [DECODE, PICTURE], ids=["decode", "picture"])
+@pytest.mark.parametrize("command", [DECODE, PICTURE, *OF_WEBM[:2]])
 def test_pictures_are_decoded_by_one_thread_so_that_no_fault_is_lost(command: list[str]) -> None:
     assert command[: command.index("-i")].count("-threads") == 1
     assert value(command, "-threads") == "1"
@@ -70,9 +90,32 @@ def test_all_that_it_names_is_in_the_inventory(command: list[str]) -> None:
     filters = {re.sub(r"\[[^]]*\]", "", part).partition("=")[0] for part in graph.split(";")}
 
     assert filters - {""} <= REQUIRED[Part.FILTER]
-    assert set(re.findall(r"-c:[av] (\S+)", text)) - {"copy"} <= REQUIRED[Part.ENCODER]
-    formats = set(re.findall(r"-f (\S+)", text))
-    assert formats <= REQUIRED[Part.DEMUXER] | REQUIRED[Part.MUXER]
+    source, _, target = text.rpartition(" -i ")
+    assert set(re.findall(r"-c:[av] (\S+)", source)) <= REQUIRED_FOR_WEBM[Part.DECODER]
+    assert set(re.findall(r"-c:[av] (\S+)", target)) - {"copy"} <= REQUIRED[Part.ENCODER]
+    demuxers = REQUIRED[Part.DEMUXER] | REQUIRED_FOR_WEBM[Part.DEMUXER]
+    assert set(re.findall(r"-f (\S+)", source)) <= demuxers
+    assert set(re.findall(r"-f (\S+)", target)) <= REQUIRED[Part.MUXER]
+
+
+def test_a_clip_that_is_no_webm_asks_for_nothing_that_only_webm_needs() -> None:
+    text = " ".join(part for command in (DECODE, PICTURE, SOUND, JOIN) for part in command)
+
+    assert all(f" {name} " not in text for part in REQUIRED_FOR_WEBM.values() for name in part)
+
+
+@pytest.mark.parametrize("command", OF_WEBM)
+def test_a_webm_is_opened_as_one(command: list[str]) -> None:
+    assert value(command, "-f") == "matroska"
+
+
+@pytest.mark.parametrize("command", OF_WEBM[:2])
+def test_vp9_is_decoded_by_the_decoder_that_tells_of_damage(command: list[str]) -> None:
+    assert command.index("libvpx-vp9") < command.index("-i")
+
+
+def test_what_vp9_is_in_an_mp4_is_decoded_by_what_every_ffmpeg_has() -> None:
+    assert "libvpx-vp9" not in build_decode("a", video=replace(VIDEO, codec="vp9"))
 
 
 def test_a_picture_has_exactly_its_frames() -> None:
@@ -114,7 +157,14 @@ def test_the_fades_of_a_sound_lie_at_its_two_ends() -> None:
 
 
 def test_the_fades_of_a_very_short_sound_do_not_overlap() -> None:
-    command = build_sound("a", "b", audio=AUDIO, picture_start_s=Fraction(0), samples=100)
+    command = build_sound(
+        "a",
+        "b",
+        container=Container.MP4,
+        audio=AUDIO,
+        picture_start_s=Fraction(0),
+        samples=100,
+    )
 
     assert "afade=nb_samples=50:start_sample=50:type=out" in value(command, "-filter_complex")
 

@@ -8,6 +8,7 @@ from sample_media import VIDEO
 
 from pipeline.media.cut import is_copyable, plan_cut
 from pipeline.media.probe import VideoInfo
+from pipeline.model import Container
 
 SMALL = replace(VIDEO, width_px=640, height_px=360)
 FAST = replace(VIDEO, frame_rate=Fraction(30), packets=180)
@@ -20,6 +21,10 @@ def test_clips_that_agree_are_copied_whole() -> None:
     assert cut.frames == (144, 120)
     assert cut.first_frames == (0, 144)
     assert (cut.total_frames, cut.duration_s) == (264, 11)
+
+
+def test_an_mp4_and_a_mov_that_agree_are_copied() -> None:
+    assert plan_cut([VIDEO, replace(VIDEO, container=Container.MOV)], [None, None]).copied
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,7 @@ def test_one_property_that_differs_means_encoding(change: dict[str, object]) -> 
     "change",
     [
         {"codec": "hevc"},
+        {"container": Container.WEBM},
         {"pixel_format": "yuv444p"},
         {"upright": False},
         {"on_grid": False},

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ExitCode, FfmpegMissing
-from pipeline.media.inventory import REQUIRED, Part, inventory, read_names
+from pipeline.media.inventory import (
+    REQUIRED,
+    REQUIRED_FOR_WEBM,
+    Part,
+    inventory,
+    read_names,
+    require_complete,
+)
+from pipeline.model import Container
 
 # As ffmpeg 5.1 and 9.0 print them: the columns and the rulers differ.
 ENCODERS = """Encoders:
@@ -44,7 +52,8 @@ def stub(folder: Path, *, listing: str = "", version: str = "ffmpeg version 7.1 
 
 
 def full_listing(*, without: str = "") -> str:
-    names = {name for part in REQUIRED.values() for name in part} - {without}
+    needed = (*REQUIRED.values(), *REQUIRED_FOR_WEBM.values())
+    names = {name for part in needed for name in part} - {without}
     return "\n".join(f" DE {name}   words" for name in sorted(names))
 
 
@@ -87,6 +96,22 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str, missing: tuple[str,
 
     assert not found.is_complete
     assert found.missing == missing
+
+
+@pytest.mark.parametrize("name", ["matroska", "libvpx-vp9", "opus"])
+def test_what_only_webm_needs_stops_only_who_orders_webm(tmp_path: Path, name: str) -> None:
+    ffmpeg = stub(tmp_path, listing=full_listing(without=name))
+
+    assert inventory(ffmpeg).is_complete
+    require_complete(ffmpeg, {Container.MP4, Container.MOV})
+    with pytest.raises(FfmpegMissing, match=f"{name}, without which no WEBM") as caught:
+        require_complete(ffmpeg, {Container.MP4, Container.WEBM})
+    assert "order MP4 clips" in caught.value.hint
+
+
+def test_what_every_film_needs_stops_all(tmp_path: Path) -> None:
+    with pytest.raises(FfmpegMissing, match="lacks encoder libx264"):
+        require_complete(stub(tmp_path, listing=full_listing(without="libx264")))
 
 
 def test_every_kind_of_part_is_asked_for() -> None:

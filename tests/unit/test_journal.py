@@ -20,6 +20,7 @@ import pytest
 from pipeline.errors import CannotWrite, ExitCode, Locked, StorageError
 from pipeline.journal import JOURNAL_NAME, LOCK_NAME, Journal, locked, read_events
 from pipeline.ledger import Event, EventKind
+from pipeline.model import Container
 from pipeline.summary import CLIPS_FOLDER
 
 INTENT = {"shot": "opening", "take": 1, "price_usd": "0.30", "prompt": "Café ☀ 光"}
@@ -376,7 +377,13 @@ def test_run_that_dies_making_its_journal_does_not_bar_the_next(tmp_path: Path, 
     assert names(tmp_path) == {JOURNAL_NAME, LOCK_NAME}
 
 
-@pytest.mark.parametrize("left", [f"{CLIPS_FOLDER}/opening_tk01.mp4", f"{JOURNAL_NAME}-wal"])
+@pytest.mark.parametrize(
+    "left",
+    [
+        *(f"{CLIPS_FOLDER}/opening_tk01{container.suffix}" for container in Container),
+        f"{JOURNAL_NAME}-wal",
+    ],
+)
 def test_work_whose_journal_is_gone_is_not_bought_again(tmp_path: Path, left: str) -> None:
     (tmp_path / left).parent.mkdir(exist_ok=True)
     (tmp_path / left).write_bytes(b"paid for")
