@@ -35,6 +35,7 @@ _COMMANDS = (
     "resolve",
     "animatic",
     "sandbox",
+    "listen",
     "doctor",
 )
 _DESCRIPTION = """\

@@ -65,6 +65,12 @@ class Receiver:
         self.heard = Heard()
         self._seen: dict[bytes, None] = {}
 
+    @property
+    def url(self) -> str:
+        """Where it is reached on this machine, without a token."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
     def __enter__(self) -> Receiver:
         return self
 

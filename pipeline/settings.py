@@ -141,6 +141,19 @@ def read_access(provider: str, env: Mapping[str, str]) -> Access:
     )
 
 
+def key_origin(provider: str, env: Mapping[str, str]) -> str:
+    """The variable that gives a provider's key, or names the file that does; empty: none."""
+    variable = f"{provider.upper()}_API_KEY"
+    if env.get(variable, "").strip():
+        return variable
+    return f"{variable}_FILE" if env.get(f"{variable}_FILE", "") else ""
+
+
+def has_key(provider: str, env: Mapping[str, str]) -> bool:
+    """Whether a key is given, good or not."""
+    return bool(key_origin(provider, env))
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address can only mean this machine."""
     if host.lower() == "localhost":

@@ -44,9 +44,19 @@ def address_option(option: str) -> Callable[[str], tuple[str, int]]:
 
     def read(text: str) -> tuple[str, int]:
         host, _, port = text.rpartition(":")
-        if port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535:
-            return host.strip("[]") or "127.0.0.1", int(port)
-        raise UsageError(f"{option} is {shown(text)}", hint="a port, or HOST:PORT; 0 is any port")
+        return host.strip("[]") or "127.0.0.1", read_port(port)
+
+    read_port = port_option(option)
+    return read
+
+
+def port_option(option: str) -> Callable[[str], int]:
+    """An argparse type for a port, 0 to 65535."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) <= 65535:
+            return int(text)
+        raise UsageError(f"{option} is {shown(text)}", hint="a port to 65535; 0 is any free one")
 
     return read
 
