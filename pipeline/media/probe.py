@@ -209,7 +209,7 @@ def _read_tracks(
         ticks[packet.stream_index].append(
             _Tick(
                 pts=packet.pts,
-                # Matroska stores when a picture is shown; when to decode it is a guess, not always made.
+                # Matroska does not store when to decode a picture, and not all can be worked out.
                 dts=packet.pts if packet.dts is None else packet.dts,
                 duration=packet.duration or 0,
                 is_keyframe=packet.is_keyframe,
