@@ -292,12 +292,12 @@ class AccountStore:
             ).fetchall()
         return tuple(task_id for (task_id,) in rows)
 
-    def cached_upload(self, content_key: str) -> str | None:
-        """The URL of an image that was uploaded less than a day ago."""
+    def cached_upload(self, content_key: str, keep_s: float = UPLOAD_MAX_AGE_S) -> str | None:
+        """The URL or id of a file that was uploaded, or last used, less than ``keep_s`` ago."""
         with self._transaction("BEGIN"):
             row = self._db.execute(
                 "SELECT url FROM uploads WHERE content = ? AND at > ?",
-                (content_key, self._wall() - UPLOAD_MAX_AGE_S),
+                (content_key, self._wall() - keep_s),
             ).fetchone()
         return row[0] if row else None
 
@@ -307,6 +307,19 @@ class AccountStore:
             self._db.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)", (content_key, url, self._wall())
             )
+
+    def renew_uploads(self, urls: Collection[str]) -> None:
+        """These were just used, and are kept for as long again."""
+        with self._transaction():
+            now = self._wall()
+            self._db.executemany(
+                "UPDATE uploads SET at = ? WHERE url = ?", [(now, url) for url in urls]
+            )
+
+    def forget_uploads(self, urls: Collection[str]) -> None:
+        """The provider has these no longer."""
+        with self._transaction():
+            self._db.executemany("DELETE FROM uploads WHERE url = ?", [(url,) for url in urls])
 
     def record_latency(self, shot_class: str, seconds: float) -> None:
         """Remember how long a task of this class took, keeping the newest few hundred."""

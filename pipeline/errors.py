@@ -167,6 +167,10 @@ class Rejected(ProviderError):
         self.code = code
 
 
+class ReferenceRefused(Rejected):
+    """The provider could not fetch or read a reference; what was uploaded may be gone there."""
+
+
 class KeyRefused(Rejected):
     """The key is not accepted, or the account has no credit: every further submission stops."""
 

@@ -224,6 +224,9 @@ class Fetcher:
         if status.code:
             reason = f"{reason} (code {status.code})"
         await production.record(attempt.attempt_id, EventKind.FAILED, reason=reason)
+        if status.reference_lost:
+            # The next take uploads them again. What this one cost is for the bill to say.
+            self._services.account.forget_uploads(_addresses(attempt))
         raise Rejected(
             f"task {attempt.task_id} {status.word}: {reason}",
             hint=f"change the shot, or buy another with --retake {attempt.shot_id}",
@@ -361,6 +364,14 @@ def expected_of(attempt: Attempt) -> Expected:
         short_side_px=attempt.short_side_px,
         container=attempt.container,
     )
+
+
+def _addresses(attempt: Attempt) -> list[str]:
+    """Every address or id that the journal says a task was made from."""
+    request = attempt.request or {}
+    images = request.get("images") or ()
+    named = (*images, request.get("frame"), request.get("video"))
+    return [each for each in named if isinstance(each, str) and each]
 
 
 def _share(status: TaskStatus) -> str:

@@ -25,6 +25,7 @@ from pipeline.errors import (
     OverBudget,
     ProviderError,
     RateLimited,
+    ReferenceRefused,
     StorageError,
     SubmissionInDoubt,
     Unavailable,
@@ -32,7 +33,7 @@ from pipeline.errors import (
 from pipeline.fetching import Fetcher
 from pipeline.files import sync_folder
 from pipeline.ledger import DOUBTFUL, FREE, Attempt, AttemptState, EventKind
-from pipeline.model import Container, FileReference, Reference, Shot, ShotKind
+from pipeline.model import Container, Shot, ShotKind
 from pipeline.planning import PlannedTake
 from pipeline.pricing import dollars
 from pipeline.production import Halt, Production, Services
@@ -41,6 +42,7 @@ from pipeline.providers.records import write_request
 from pipeline.settling import SubmitGate, find_task
 from pipeline.summary import missing_clips
 from pipeline.task_ids import choose_task_id
+from pipeline.uploading import Uploads
 
 T = TypeVar("T")
 # Submissions that made no task, before the take is left to a later run.
@@ -58,7 +60,7 @@ class TakeMaker:
         self._halt = halt
         self._gate = SubmitGate()
         self._fetcher = Fetcher(services, halt)
-        self._uploads: dict[str, anyio.Lock] = {}
+        self._uploads = Uploads(services, self._unless_halted)
         self._productions: list[Production] = []
         self._refusals = 0
         self._random = services.random
@@ -79,7 +81,7 @@ class TakeMaker:
             raise production.refusal
         planned = takes[0]
         shot = planned.shot
-        address = partial(self._reference_url, production, planned)
+        address = partial(self._uploads.address, production, planned)
         try:
             request = TakeRequest(
                 model=self._services.provider.capabilities.model,
@@ -254,6 +256,8 @@ class TakeMaker:
             if isinstance(exc, RateLimited):
                 self._heed_refusal(exc)
                 limiter.refused(exc.retry_after_s)
+            if isinstance(exc, ReferenceRefused):
+                self._uploads.forget(request)
             if isinstance(exc, KeyRefused | ConfigurationError):
                 self._halt.set(str(exc), exc.exit_code)
             await record(EventKind.REFUSED, reason=exc.message)
@@ -261,6 +265,7 @@ class TakeMaker:
         await record(EventKind.ACCEPTED, task_id=task_id)
         self._refusals = 0
         limiter.answered(first, task_id)
+        self._uploads.used(request)
         self._services.say(production, planned.slate, "submitted", f"task {task_id}")
         return [production.attempt(attempt_id) for attempt_id in bundle]
 
@@ -340,23 +345,6 @@ class TakeMaker:
             take=planned.take,
             tries=sum(attempt.state in FREE for attempt in same),
         )
-
-    async def _reference_url(
-        self, production: Production, planned: PlannedTake, reference: Reference
-    ) -> str:
-        """The URL that the provider fetches a reference from; a file is uploaded once."""
-        if not isinstance(reference, FileReference):
-            return reference.url
-        account, key = self._services.account, reference.content_key
-        async with self._uploads.setdefault(key, anyio.Lock()):
-            cached = account.cached_upload(key)
-            if cached is not None:
-                return cached
-            self._services.say(production, planned.slate, "uploading", reference.source)
-            upload = partial(self._services.provider.upload, reference)
-            url = await self._unless_halted(upload)
-            account.remember_upload(key, url)
-            return url
 
     async def _unless_halted(self, call: Callable[[], Awaitable[T]]) -> T:
         """Do something that is pointless once submissions have been stopped.

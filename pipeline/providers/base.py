@@ -62,6 +62,7 @@ class TaskStatus:
     already); ``flagged`` whether the provider marked an output as unsafe; ``code`` and ``message``
     say why a task failed, or, beside outputs, why there are fewer than were asked for.
     ``cost_usd`` what the provider says that the whole task cost, None where it does not say.
+    ``reference_lost``: it failed because a reference could not be fetched or read.
     """
 
     phase: TaskPhase
@@ -71,6 +72,7 @@ class TaskStatus:
     code: str = ""
     message: str = ""
     cost_usd: Decimal | None = None
+    reference_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from pipeline.errors import (
     KeyRefused,
     ProviderError,
     RateLimited,
+    ReferenceRefused,
     Rejected,
     SubmissionInDoubt,
     Unavailable,
@@ -154,7 +155,11 @@ def _refusal(
     if kind is FaultKind.RATE:
         return RateLimited(text, retry_after_s=read_retry_after(reply))
     code = first.code or str(reply.status)
-    made = KeyRefused if kind in {FaultKind.KEY, FaultKind.MONEY} else Rejected
+    made = Rejected
+    if kind in {FaultKind.KEY, FaultKind.MONEY}:
+        made = KeyRefused
+    elif kind is FaultKind.REFERENCE:
+        made = ReferenceRefused
     return made(text, hint=_HINTS[kind], code=code)
 
 

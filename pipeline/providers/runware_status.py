@@ -81,7 +81,12 @@ def _status(envelope: Envelope, of_task: Sequence[Fault], results: int) -> TaskS
     cost_usd = _cost_usd((*found.good, *found.missing), envelope.failed)
     if not found.good and not found.missing:
         return TaskStatus(
-            phase=TaskPhase.FAILED, word="error", code=code, message=told, cost_usd=cost_usd
+            phase=TaskPhase.FAILED,
+            word="error",
+            code=code,
+            message=told,
+            cost_usd=cost_usd,
+            reference_lost=any(fault.kind is FaultKind.REFERENCE for fault in faults),
         )
     wanted = max(results, ended)
     if told and wanted > 1:

@@ -33,9 +33,10 @@ from pipeline.text import clean
 # Statuses that end a task; any other word means that it is still under way. The list is the
 # official SDK's, which also treats the American spelling "canceled" as unknown.
 _FAILED_WORDS = frozenset({"failed", "cancelled", "timeout", "deleted"})
+_NOT_FETCHED = "1402"
 _CODE_WORDS = {
     "1200": "refused by content moderation",
-    "1402": "a reference image could not be fetched",
+    _NOT_FETCHED: "a reference image could not be fetched",
     "1407": "not enough credit",
     "5004": "timed out at the provider",
 }
@@ -143,7 +144,13 @@ class WaveSpeed:
             )
         if word in _FAILED_WORDS:
             text = message or _CODE_WORDS.get(code, f"the provider says only {word!r}")
-            return TaskStatus(phase=TaskPhase.FAILED, word=word, code=code, message=text)
+            return TaskStatus(
+                phase=TaskPhase.FAILED,
+                word=word,
+                code=code,
+                message=text,
+                reference_lost=code == _NOT_FETCHED,
+            )
         return TaskStatus(phase=TaskPhase.RUNNING, word=clean(word, limit=40))
 
     def build_upload(

@@ -498,6 +498,24 @@ def test_upload_is_known_for_a_day(store: AccountStore, clock: Clock) -> None:
     assert store.cached_upload("sha256:1") == "https://example.com/again"
 
 
+def test_use_of_an_upload_may_count_anew(store: AccountStore, clock: Clock) -> None:
+    store.remember_upload("one", "https://example.com/1")
+    store.remember_upload("two", "https://example.com/2")
+    clock.forward(10 * 24 * HOUR)
+    store.renew_uploads(["https://example.com/1", "https://elsewhere.example/3"])
+    clock.forward(20 * 24 * HOUR)
+    assert store.cached_upload("one", 28 * 24 * HOUR) == "https://example.com/1"
+    assert store.cached_upload("two", 28 * 24 * HOUR) is None
+
+
+def test_upload_that_is_gone_is_forgotten_and_no_other(store: AccountStore) -> None:
+    store.remember_upload("one", "https://example.com/1")
+    store.remember_upload("two", "https://example.com/2")
+    store.forget_uploads(["https://example.com/1", "https://elsewhere.example/3"])
+    assert store.cached_upload("one") is None
+    assert store.cached_upload("two") == "https://example.com/2"
+
+
 def test_upload_and_task_ids_survive_a_restart(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "account.sqlite3"
     with AccountStore(path, now=clock) as store:

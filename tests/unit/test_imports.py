@@ -91,6 +91,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
                 "taking",
                 "quoting",
                 "vetting",
+                "uploading",
                 "reconciling",
                 "runner",
                 "session",

@@ -180,6 +180,7 @@ def test_error_about_our_task_ends_it(
     failed = status_of(sample(name, status))
     assert (failed.phase, failed.code, failed.outputs) == (TaskPhase.FAILED, code, ())
     assert all(word in failed.message for word in words)
+    assert failed.reference_lost is (code == "invalidValueUploadFailed")
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,7 @@ def test_codes_stand_in_where_a_failed_task_has_no_words() -> None:
     assert "moderation" in status_of(sample("result_moderated")).message
     failed = status_of(sample("result_failed"))
     assert (failed.code, failed.message) == ("1402", "reference image 2 could not be fetched")
+    assert failed.reference_lost
 
 
 @pytest.mark.parametrize(
