@@ -149,14 +149,17 @@ class Production:
         Raises:
             StorageError: the journal could not be written; nothing more may be spent.
         """
-        await self.record_all([(attempt_id, kind, data)])
+        with anyio.CancelScope(shield=True):
+            event = await anyio.to_thread.run_sync(self._journal.append, attempt_id, kind, data)
+        self._book.apply(event)
 
     async def record_all(self, rows: Sequence[tuple[str, EventKind, Mapping[str, Any]]]) -> None:
         """Append several events, all of them or none; see ``record``."""
+        if len(rows) == 1:
+            attempt_id, kind, data = rows[0]
+            await self.record(attempt_id, kind, **data)
+            return
         with anyio.CancelScope(shield=True):
-            if len(rows) == 1:
-                events = [await anyio.to_thread.run_sync(self._journal.append, *rows[0])]
-            else:
-                events = await anyio.to_thread.run_sync(self._journal.append_all, rows)
+            events = await anyio.to_thread.run_sync(self._journal.append_all, rows)
         for event in events:
             self._book.apply(event)

@@ -103,7 +103,7 @@ class Play:
                 self.folder,
                 # To the cent: money that a dead run keeps reserved would stop the next. One that
                 # is broken is let pay twice, or this cap would be all that is tested.
-                day_cap_usd=None if self.launcher else self.stage.price_usd,
+                day_cap_usd=None if self.launcher else self.stage.price_at(terms),
             )
             deaths: Iterator[Death | None] = iter(self.point.deaths)
             code: int | None = -signal.SIGKILL
@@ -126,7 +126,7 @@ class Play:
         found = judge(
             evidence,
             shots=self.stage.shots,
-            price_usd=self.stage.price_usd,
+            price_usd=self.stage.price_at(terms),
             film_sha256=film_sha256,
         )
         return Result(
@@ -173,8 +173,9 @@ class Play:
         words = command(
             [self.stage.manifest],
             self.folder / "out",
-            max_cost=self.stage.price_usd,
+            max_cost=self.stage.price_at(TERMS[self.point.terms]),
             launcher=launcher,
+            provider=TERMS[self.point.terms].provider,
         )
         log = self.folder / f"start{len(self.starts_s) + 1}.log"
         process = start(words, env, log)

@@ -14,7 +14,7 @@ MOMENTS = (
     ("download", "mid_body"),
 )
 # Which accounts random moments are tried on, and how often.
-_SHARES = {"wide": 30, "slow": 40, "one lane": 20, "tight": 10}
+_SHARES = {"wide": 20, "slow": 25, "one lane": 20, "tight": 10, "runware": 25}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -244,7 +244,7 @@ def soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Play everything and return the report."""
     run = Soak(options=options, folder=folder)
     loop = run.loop(SHOTS)
-    points = exact_points(SHOTS)[: options.points]
+    points = (exact_points(SHOTS) + exact_points(SHOTS, terms="runware"))[: options.points]
     chance = random_points(options.points - len(points), seed=options.seed, kills=1)
     repeated = random_points(options.repeated, seed=options.seed + 1)
     undisturbed = Phase(name="undisturbed", wanted=len(TERMS) * options.workers)

@@ -31,8 +31,8 @@ from pipeline.sandbox.server import SandboxOptions, SandboxServer, running_sandb
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = Path(__file__).with_name("launcher.py")
 KEY = "kill-loop-key"
-# 6 s at $0.05 a second.
-SHOT_USD = Decimal("0.30")
+# 6 s at $0.05 a second; 6 s at $0.07 and one reference.
+SHOT_USD = {"wavespeed": Decimal("0.30"), "runware": Decimal("0.422")}
 _REFERENCES = 3
 # Every fifth clip has sound, so that the join decodes some; all of them would cost half a second.
 _SOUND_EVERY = 5
@@ -51,7 +51,8 @@ class Terms:
     starts: int
     window_s: float
     max_tasks: int
-    echo: bool
+    echo: bool = True
+    provider: str = "wavespeed"
     rules: tuple[Mapping[str, object], ...] = ()
 
 
@@ -70,7 +71,16 @@ ONE_LANE = Terms(
 )
 # Both limits bind, across every restart.
 TIGHT = Terms(name="tight", starts=6, window_s=3.0, max_tasks=6, echo=True)
-TERMS = {terms.name: terms for terms in (WIDE, SLOW, ONE_LANE, TIGHT)}
+# We choose the ids of tasks there, and nobody keeps a history.
+RUNWARE = Terms(
+    name="runware",
+    starts=240,
+    window_s=60.0,
+    max_tasks=10_000,
+    provider="runware",
+    rules=_HESITANT,
+)
+TERMS = {terms.name: terms for terms in (WIDE, SLOW, ONE_LANE, TIGHT, RUNWARE)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +98,12 @@ class Stage:
 
     @property
     def price_usd(self) -> Decimal:
-        """What all of it costs; also its budget, to the cent."""
-        return SHOT_USD * self.shots
+        """What all of it costs on WaveSpeed."""
+        return self.price_at(WIDE)
+
+    def price_at(self, terms: Terms) -> Decimal:
+        """What all of it costs, exactly, on some terms."""
+        return SHOT_USD[terms.provider] * self.shots
 
     def prompts(self) -> list[str]:
         """One a shot, in cut order."""
@@ -118,8 +132,9 @@ class Stage:
         for number in range(_REFERENCES):
             picture = Image.new("RGB", (64, 64), (80 * number, 60, 90))
             picture.save(self.folder / f"picture{number}.png")
-        lines = [f"storyboard: {self.name}", "title: Kill loop", f"budget: {self.price_usd}"]
-        lines += ["defaults: {duration: 6, resolution: 480p}", "shots:"]
+        lines = [f"storyboard: {self.name}", "title: Kill loop"]
+        lines += [f"budget: {max(SHOT_USD.values()) * self.shots}"]
+        lines += ["defaults: {duration: 6, runware: {width: 720, height: 720}}", "shots:"]
         for number, prompt in enumerate(self.prompts(), start=1):
             lines += [f"  - id: s{number:02}", f"    images: [picture{number % _REFERENCES}.png]"]
             lines += [f'    prompt: "{prompt}"']
@@ -135,7 +150,7 @@ class Stage:
             return
         color = hashlib.sha256(prompt.encode()).hexdigest()[:6]
         command = [str(quick_ffmpeg()), "-nostdin", "-v", "error", "-y"]
-        command += ["-f", "lavfi", "-i", f"color=c=0x{color}:size=480x480:rate=4:duration=6"]
+        command += ["-f", "lavfi", "-i", f"color=c=0x{color}:size=720x720:rate=4:duration=6"]
         if number % _SOUND_EVERY == 0:
             command += ["-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono:d=6", "-b:a", "16k"]
         command += ["-preset", "ultrafast", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
@@ -191,8 +206,10 @@ def environment(
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(ROOT),
         PATH_VARIABLE: str(quick_ffmpeg()),
-        "WAVESPEED_BASE_URL": base_url,
-        "WAVESPEED_API_KEY": KEY,
+        f"{terms.provider.upper()}_BASE_URL": base_url,
+        f"{terms.provider.upper()}_API_KEY": KEY,
+        # The clip of a shot is found by its prompt.
+        "STORYBOARD_RUNWARE_PROMPTS": "manifest",
         "STORYBOARD_STATE_DIR": str(folder / "state"),
         "STORYBOARD_ACCOUNT_LEVEL": "ultra",
         "STORYBOARD_SUBMITS_PER_MINUTE": str(terms.starts),
@@ -207,11 +224,16 @@ def environment(
 
 
 def command(
-    manifests: Sequence[Path], out: Path, *, max_cost: Decimal, launcher: Sequence[str] = ()
+    manifests: Sequence[Path],
+    out: Path,
+    *,
+    max_cost: Decimal,
+    launcher: Sequence[str] = (),
+    provider: str = "wavespeed",
 ) -> list[str]:
     """``storyboard run``; ``launcher`` options start it through ``launcher.py``."""
     start = [str(LAUNCHER), *launcher, "--"] if launcher else ["-m", "pipeline"]
-    words = ["run", "--provider", "wavespeed", "--out", str(out), "--max-cost", str(max_cost)]
+    words = ["run", "--provider", provider, "--out", str(out), "--max-cost", str(max_cost)]
     return [sys.executable, *start, *words, *(str(path) for path in manifests)]
 
 

@@ -26,6 +26,11 @@ def test_run_killed_at_any_exact_or_random_moment_pays_once_and_makes_its_film(l
         for point in exact_points(loop.stage.shots, terms="one lane")
         if point.deaths[0].nth == 2
     ]
+    points += [
+        point
+        for point in exact_points(loop.stage.shots, terms="runware")
+        if point.deaths[0].nth == 2
+    ]
     points += random_points(4, seed=1, kills=1) + random_points(3, seed=2)
     results = list(loop.play_all(points))
     assert complaints(results) == []
