@@ -40,6 +40,7 @@ from pipeline.summary import (
     summarise,
     write_summary,
 )
+from pipeline.waking import Bell
 
 Step: TypeAlias = Any  # a value, an exception to raise, or a callable (async or not) giving either
 
@@ -334,6 +335,7 @@ class World:
         self.verify: Any = fake_verify
         self.env: dict[str, str] = {}
         self.halt: Halt | None = None
+        self.bell: Bell | None = None
         self.ended: list[str] = []
 
     @property
@@ -358,6 +360,7 @@ class World:
             settings=self.settings,
             reporter=self.reporter,
             clock=self.clock.parts,
+            bell=self.bell,
         )
 
     def open_production(

@@ -6,16 +6,19 @@ import shutil
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fakes import World, completed, failed
+from fakes import World, completed, failed, processing
 from support import make_shot, make_storyboard
 
 from pipeline.capabilities import RUNWARE, WAVESPEED
 from pipeline.errors import ExitCode, Rejected, SubmissionInDoubt, Unavailable
 from pipeline.ledger import AttemptState
 from pipeline.model import Output, Shot
+from pipeline.providers.base import TaskStatus
+from pipeline.waking import Bell
 
 # As Runware does it, under the name and at the price that the played provider has.
 CHOSEN = replace(
@@ -146,6 +149,34 @@ async def test_takes_whose_answer_is_lost_are_settled_together(world: World) -> 
     assert outcome.exit_code is ExitCode.DONE
     assert len(world.provider.submitted) == len(world.provider.tasks) == 1
     assert {attempt.task_id for attempt in outcome.ledger.attempts} == set(world.provider.tasks)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("bell", [None, Bell()])
+async def test_takes_of_one_task_keep_the_interval_between_their_looks_together(
+    world: World, bell: Bell | None
+) -> None:
+    storyboard = make_storyboard(shot("a", takes=3, results=3))
+    world.bell = bell
+
+    def look() -> TaskStatus:
+        (task_id,) = world.provider.tasks
+        if bell is not None:
+            bell.ring(task_id)
+        if len(world.provider.looks) < 12:
+            return processing()
+        return completed(*(f"https://cdn.example/{n}.mp4" for n in range(3)))
+
+    def make(request: object) -> str:
+        task_id = str(world.provider.make_task(request))
+        world.provider.statuses[task_id] = [look]
+        return task_id
+
+    world.provider.submits = [make]
+    (outcome,) = await world.run(storyboard)
+    assert outcome.exit_code is ExitCode.DONE
+    times = [at_s for _, at_s in world.provider.looks]
+    assert all(after - before >= 5 - 1e-6 for before, after in pairwise(times))
 
 
 @pytest.mark.anyio

@@ -31,6 +31,7 @@ from pipeline.ledger import AttemptState, EventKind
 from pipeline.model import Expected
 from pipeline.providers.base import TakeRequest
 from pipeline.summary import Outcome
+from pipeline.waking import Bell
 
 SHOT = make_shot("opening", images=["https://images.example/bottle.png"])
 BOARD = make_storyboard(SHOT)
@@ -138,6 +139,42 @@ async def test_a_task_of_an_earlier_run_is_looked_at_at_once(world: World) -> No
     world.clock.now_s = 600
     await world.run(BOARD)
     assert looks(world) == [600]
+
+
+@pytest.mark.anyio
+async def test_a_notice_brings_the_next_look_as_near_as_the_interval_allows(world: World) -> None:
+    bell = world.bell = Bell()
+    notice = then(lambda: bell.ring("task-a1"), processing())
+    strange = then(lambda: bell.ring("task-a2"), processing())
+    left_behind(world, AttemptState.SUBMITTED)
+    world.clock.now_s = 600
+    world.provider.statuses["task-a1"] = [notice, notice, strange, completed(URL)]
+    await world.run(BOARD)
+    first, second, third, fourth = looks(world)
+    assert second - first == third - second == pytest.approx(5)
+    # Of a task of this age, that is how long the wait is otherwise.
+    assert fourth - third >= 15
+    assert state_of(world) is AttemptState.VERIFIED
+
+
+@pytest.mark.anyio
+async def test_a_notice_that_comes_first_makes_the_first_look_an_early_one(world: World) -> None:
+    bell = world.bell = Bell()
+    world.provider.submits = [
+        lambda request: [bell.ring("task-1"), world.provider.make_task(request)][1]
+    ]
+    await world.run(BOARD)
+    assert looks(world) == [0]
+
+
+@pytest.mark.anyio
+async def test_a_notice_alone_ends_no_task(world: World) -> None:
+    bell = world.bell = Bell()
+    world.env = {"STORYBOARD_TASK_LIMIT_S": "100"}
+    outcome = await follow(world, then(lambda: bell.ring("task-a1"), processing()))
+    assert outcome.exit_code is ExitCode.TRY_LATER
+    assert state_of(world) is AttemptState.SUBMITTED
+    assert all(b - a >= LEAST_S for a, b in pairwise(looks(world)))
 
 
 @pytest.mark.anyio

@@ -292,6 +292,20 @@ async def test_no_failure_tells_the_key_not_even_if_the_server_does(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("echo", ["token=hook-secret-1234", "hook-secret-1234", "token%3Dhook-"])
+async def test_no_refusal_tells_the_secret_of_the_webhook_that_the_server_repeats(
+    echo: str,
+) -> None:
+    url = "https://ads.example.com/x?token=hook-secret-1234"
+    body = {"code": 400, "message": f"bad webhook {echo}{'secret-1234' * echo.endswith('-')}"}
+    async with provider(Wire(lambda _: answer(400, body)), webhook_url=url) as api:
+        with pytest.raises(StoryboardError) as caught:
+            await api.submit(REQUEST)
+    assert "hook-secret" not in everything_about(caught.value)
+    assert "bad webhook ***" in caught.value.message
+
+
+@pytest.mark.anyio
 async def test_a_proxy_of_the_machine_never_sees_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
         serving(b"") as (proxy, seen_by_proxy),
