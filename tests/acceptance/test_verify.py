@@ -168,16 +168,14 @@ def test_pictures_that_are_stored_and_never_shown_are_not_counted(tmp_path: Path
     assert video is not None and video.hidden_packets > 0
 
 
-@each_ffmpeg
-def test_a_mov_is_accepted_and_so_is_an_mp4_under_its_name(
-    clip: Path, tmp_path: Path, ffmpeg: Path
-) -> None:
+def test_a_mov_is_accepted_and_so_is_an_mp4_under_its_name(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=24, size=SIZE, flashes=(3,))
     path = tmp_path / "clip.mov"
     run("-i", clip, "-c", "copy", "-f", "mov", path)
     assert path.read_bytes()[8:12] == b"qt  "
 
     for each in (path, clip):
-        assert verify(each, ffmpeg=ffmpeg, container=Container.MOV).frames == 24
+        assert verify(each, container=Container.MOV).frames == 24
 
 
 def test_a_clip_without_sound_is_accepted_and_said_to_be_silent(tmp_path: Path) -> None:
@@ -242,7 +240,7 @@ def test_a_clip_cut_off_anywhere_is_rejected(clip: Path, tmp_path: Path, kept: f
 
 
 @pytest.mark.parametrize("container", [Container.WEBM, Container.MOV])
-@pytest.mark.parametrize("kept", [0.0003, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("kept", [0.0003, 0.5, 0.999])
 def test_a_clip_of_another_format_cut_off_anywhere_is_rejected(
     clip: Path, webm: Path, tmp_path: Path, container: Container, kept: float
 ) -> None:
@@ -312,7 +310,7 @@ def test_flipped_bytes_in_the_picture_are_found(
 
 
 @each_ffmpeg
-@pytest.mark.parametrize("width", [1, 32, 400])
+@pytest.mark.parametrize("width", [1, 400])
 def test_flipped_bytes_in_the_picture_of_a_webm_are_found(
     webm: Path, tmp_path: Path, ffmpeg: Path, width: int
 ) -> None:
@@ -320,7 +318,7 @@ def test_flipped_bytes_in_the_picture_of_a_webm_are_found(
     with av.open(str(webm)) as file:
         pictures = [bytes(each) for each in file.demux(video=0) if each.size]
     chance = random.Random(width)
-    for picture in pictures[::8]:
+    for picture in pictures[::12]:
         place = data.index(picture) + len(picture) // 3
         flipped = bytearray(data)
         for index in range(place, place + width):
