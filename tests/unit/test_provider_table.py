@@ -15,7 +15,48 @@ ROWS = [
 ]
 # What the providers' pages of the model document.
 FIELDS = frozenset(
-    ["images", "prompt", "duration", "resolution", "code", "message", "data.id", "data.model", "data.outputs", "data.urls", "data.urls.get", "data.has_nsfw_contents", "data.status", "data.created_at", "data.error", "data.timings", "data.timings.inference", "taskType", "taskUUID", "outputType", "outputFormat", "outputQuality", "webhookURL", "deliveryMethod", "uploadEndpoint", "safety.checkContent", "safety.mode", "ttl", "includeCost", "numberResults", "inputs.referenceImages", "inputs.frameImages", "inputs.video", "model", "positivePrompt", "width", "height", "videoUUID", "videoURL", "cost"]
+    [
+        "images",
+        "prompt",
+        "duration",
+        "resolution",
+        "code",
+        "message",
+        "data.id",
+        "data.model",
+        "data.outputs",
+        "data.urls",
+        "data.urls.get",
+        "data.has_nsfw_contents",
+        "data.status",
+        "data.created_at",
+        "data.error",
+        "data.timings",
+        "data.timings.inference",
+        "taskType",
+        "taskUUID",
+        "outputType",
+        "outputFormat",
+        "outputQuality",
+        "webhookURL",
+        "deliveryMethod",
+        "uploadEndpoint",
+        "safety.checkContent",
+        "safety.mode",
+        "ttl",
+        "includeCost",
+        "numberResults",
+        "inputs.referenceImages",
+        "inputs.frameImages",
+        "inputs.video",
+        "model",
+        "positivePrompt",
+        "width",
+        "height",
+        "videoUUID",
+        "videoURL",
+        "cost",
+    ]
 )
 
 
