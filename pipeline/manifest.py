@@ -21,7 +21,7 @@ from pipeline.errors import ExitCode
 from pipeline.findings import Findings, closest, either
 from pipeline.library import ImageRefused, files_named, videos_named
 from pipeline.model import FileReference, Position, Problem, Shot, Storyboard, VideoReference
-from pipeline.references import inline_label, is_inline
+from pipeline.references import inline_bytes, inline_label, is_inline
 from pipeline.text import shown
 from pipeline.validation import (
     Built,
@@ -191,15 +191,17 @@ def _open_image(path: Path, source: str, opening: _Opening) -> FileReference | I
     found = open_image(path, source, opening.capabilities.max_image_bytes)
     if not isinstance(found, ImageRefused) or not (found.can_convert and opening.convert_images):
         return found
-    from pipeline.conversion import (  # noqa: PLC0415 - few manifests need it
-        MAX_SOURCE_BYTES,
-        Conversion,
-        convert,
-    )
+    from pipeline.conversion import MAX_SOURCE_BYTES  # noqa: PLC0415 - few manifests need it
 
     data = read_bytes(path, source, MAX_SOURCE_BYTES)
-    if isinstance(data, ImageRefused):
-        return data
+    return data if isinstance(data, ImageRefused) else _convert(data, source, path, opening)
+
+
+def _convert(
+    data: bytes, source: str, path: Path, opening: _Opening
+) -> FileReference | ImageRefused:
+    from pipeline.conversion import Conversion, convert  # noqa: PLC0415
+
     capabilities = opening.capabilities
     wanted = Conversion(
         provider=capabilities.provider,
@@ -225,7 +227,10 @@ def _open_inline(source: str, opening: _Opening) -> FileReference | ImageRefused
         )
     from pipeline.images import open_inline  # noqa: PLC0415
 
-    return open_inline(source, opening.manifest, capabilities.max_image_bytes)
+    found = open_inline(source, opening.manifest, capabilities.max_image_bytes)
+    if not isinstance(found, ImageRefused) or not (found.can_convert and opening.convert_images):
+        return found
+    return _convert(inline_bytes(source) or b"", inline_label(source), opening.manifest, opening)
 
 
 def _refuse(
