@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 
 # Journals, the account, ffmpeg's pipes, the event loop, with some to spare.
 _FILES_OF_OURS = 34
-
+# A port that hears webhooks, and those who talk to it.
+_FILES_OF_A_RECEIVER = 20
 
 _THREADS = 8
 
@@ -122,7 +123,8 @@ async def run_session(
     began = datetime.now(UTC) - timedelta(minutes=2)
     heard: list[ExitCode] = []
     # Three clients and the downloads, which hold a file besides their connection.
-    shares = max(2, (open_file_limit() - _FILES_OF_OURS) // 6)
+    ours = _FILES_OF_OURS + (0 if receiver is None else _FILES_OF_A_RECEIVER)
+    shares = max(2, (open_file_limit() - ours) // 6)
     if access.warning:
         reporter.note("warning", access.warning)
     # Threads only wait for the disk and for SQLite here; each keeps memory of its own.

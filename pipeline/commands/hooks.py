@@ -92,16 +92,22 @@ def read_webhook_url(given: str | None, env: Mapping[str, str]) -> str:
 
 
 def open_webhooks(
-    args: argparse.Namespace, access: Access, stack: ExitStack
+    args: argparse.Namespace, access: Access, stack: ExitStack, *, free: bool
 ) -> tuple[str, Receiver | None]:
     """The address for the provider, and the port that hears it where the run itself is to.
 
+    Args:
+        free: the provider is our own sandbox. It calls this machine only, and keeps what it is
+            told in the output folder, so that no other address is given to it.
     Raises:
         UsageError: the address is none, or none that this provider can reach.
         ConfigurationError: the port cannot be had.
     """
     url = read_webhook_url(args.webhook_url, os.environ)
-    if url and is_loopback(urlsplit(url).hostname or "") and not access.is_local:
+    near = is_loopback(urlsplit(url).hostname or "")
+    if free and not near:
+        url = ""
+    if url and near and not access.is_local:
         raise UsageError(
             f"the provider cannot reach {shown(without_query(url))}",
             hint="give a public https address that leads to this machine",

@@ -292,7 +292,7 @@ def _work(
                 access = stack.enter_context(embedded_sandbox(state, os.environ))
             else:
                 access = read_access(provider, os.environ)
-            webhook_url, receiver = open_webhooks(args, access, stack)
+            webhook_url, receiver = open_webhooks(args, access, stack, free=is_free(provider))
             code = anyio.run(
                 partial(
                     run_session,

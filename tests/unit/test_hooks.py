@@ -24,10 +24,10 @@ NEAR = Access(base_url="http://127.0.0.1:8765", key="k", account="a")
 HOOK = "https://ads.example.com/hook?token=do-not-show-me"
 
 
-def opened(access: Access, **options: Any) -> tuple[str, bool]:
+def opened(access: Access, *, free: bool = False, **options: Any) -> tuple[str, bool]:
     with ExitStack() as stack:
         args = Namespace(**{"webhook_url": None, "listen": None} | options)
-        url, receiver = open_webhooks(args, access, stack)
+        url, receiver = open_webhooks(args, access, stack, free=free)
         return url, receiver is not None
 
 
@@ -78,6 +78,16 @@ def test_a_run_that_listens_makes_up_an_address_only_for_a_provider_next_door() 
     with pytest.raises(ConfigurationError) as caught:
         opened(FAR, listen=("127.0.0.1", 0))
     assert caught.value.exit_code is ExitCode.CONFIGURATION
+
+
+def test_the_sandbox_of_a_run_is_given_no_address_of_another_machine() -> None:
+    assert opened(NEAR, free=True, webhook_url=HOOK) == ("", False)
+    url, listens = opened(NEAR, free=True, webhook_url=HOOK, listen=("127.0.0.1", 0))
+    assert listens
+    assert url.startswith("http://127.0.0.1:")
+    assert "do-not-show-me" not in url
+    here = "http://127.0.0.1:9/?token=t"
+    assert opened(NEAR, free=True, webhook_url=here) == (here, False)
 
 
 @pytest.mark.parametrize(
