@@ -37,6 +37,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})
 _CONTENT_RANGE = re.compile(r"bytes\s+[0-9]+-[0-9]+/([0-9]{1,18})\Z")
 _NO_PROBE = "; --no-probe goes on without looking"
+HINT_LATER = f"try again later{_NO_PROBE}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,4 +213,4 @@ def _missing(message: str) -> FileMissing:
 
 
 def _unreachable(message: str) -> Unavailable:
-    return Unavailable(message, hint=f"try again later{_NO_PROBE}")
+    return Unavailable(message, hint=HINT_LATER)

@@ -172,7 +172,9 @@ async def run_session(
                 await check_quotes(services, productions)
                 if probe:
                     async with Prober(local=access.is_local) as prober:
-                        await check_references(services, productions, prober, local=access.is_local)
+                        await check_references(
+                            services, productions, prober, halt, local=access.is_local
+                        )
             except StoryboardError as exc:
                 # Nothing new is submitted, but what is paid already still comes home.
                 halt.set(str(exc), exc.exit_code)

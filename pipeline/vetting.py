@@ -17,8 +17,8 @@ from pipeline.errors import FileMissing, StoryboardError, Unavailable
 from pipeline.ledger import DOUBTFUL
 from pipeline.model import Reference, Shot, UrlReference
 from pipeline.planning import Action, PlannedTake
-from pipeline.probing import Expectation, Prober
-from pipeline.production import Production, Services
+from pipeline.probing import HINT_LATER, Expectation, Prober
+from pipeline.production import Halt, Production, Services
 from pipeline.references import is_this_machine
 from pipeline.text import shown
 
@@ -44,7 +44,12 @@ class _Look:
 
 
 async def check_references(
-    services: Services, productions: Sequence[Production], prober: Prober, *, local: bool
+    services: Services,
+    productions: Sequence[Production],
+    prober: Prober,
+    halt: Halt,
+    *,
+    local: bool,
 ) -> None:
     """Look at every address that is to be bought from, each once; refuse storyboards by it.
 
@@ -58,7 +63,10 @@ async def check_references(
                 if not local or is_this_machine(look.url):
                     place = _Place(production, f"shot {shot.id}, {words}")
                     places.setdefault(look, []).append(place)
-    faults = await _look_at_all(prober, places)
+    faults = await _look_at_all(prober, places, halt)
+    if halt.is_set:
+        # Nothing will be submitted, and nobody waits for looks that were given up.
+        return
     found: dict[int, list[StoryboardError]] = {}
     for look, at in places.items():
         fault = faults[look]
@@ -76,10 +84,10 @@ async def check_references(
 
 
 async def _look_at_all(
-    prober: Prober, looks: Iterable[_Look]
+    prober: Prober, looks: Iterable[_Look], halt: Halt
 ) -> dict[_Look, FileMissing | Unavailable | None]:
     """What is wrong with each address, None where nothing is."""
-    late = Unavailable(f"gives no answer within {_TIME_LIMIT_S:g} s", hint="try again later")
+    late = Unavailable(f"gives no answer within {_TIME_LIMIT_S:g} s", hint=HINT_LATER)
     faults: dict[_Look, FileMissing | Unavailable | None] = dict.fromkeys(looks, late)
 
     async def one(look: _Look) -> None:
@@ -90,10 +98,17 @@ async def _look_at_all(
         else:
             faults[look] = None
 
-    with anyio.move_on_after(_TIME_LIMIT_S):
+    async def all_of_them() -> None:
         async with anyio.create_task_group() as group:
             for look in list(faults):
                 group.start_soon(one, look)
+        watch.cancel_scope.cancel()
+
+    with anyio.move_on_after(_TIME_LIMIT_S):
+        async with anyio.create_task_group() as watch:
+            watch.start_soon(all_of_them)
+            await halt.wait()
+            watch.cancel_scope.cancel()
     return faults
 
 

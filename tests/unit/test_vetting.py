@@ -70,8 +70,9 @@ async def run(
     with ExitStack() as stack:
         services = world.open(stack)
         productions = [world.open_production(stack, each) for each in storyboards]
-        await check_references(services, productions, prober, local=local)
-        return await Runner(services, Halt()).run(productions, lambda _: None)
+        halt = Halt()
+        await check_references(services, productions, prober, halt, local=local)
+        return await Runner(services, halt).run(productions, lambda _: None)
 
 
 @pytest.mark.anyio
@@ -209,3 +210,22 @@ async def test_all_looks_together_have_a_limit(
     assert outcome.exit_code is ExitCode.UNAVAILABLE
     assert "image 1" in outcome.takes[0].message
     assert len(world.reporter.notes) == 1
+
+
+@pytest.mark.anyio
+async def test_interrupted_run_does_not_wait_for_looks_and_blames_no_address(world: World) -> None:
+    halt = Halt()
+
+    class Hanging(FakeProber):
+        async def probe(self, url: str, expected: Expectation) -> None:
+            halt.set("interrupted", ExitCode.SIGINT)
+            await anyio.sleep_forever()
+
+    with ExitStack() as stack:
+        services = world.open(stack)
+        production = world.open_production(stack, make_storyboard(make_shot("a", images=[OUT])))
+        prober: Any = Hanging()
+        with anyio.fail_after(5):
+            await check_references(services, [production], prober, halt, local=False)
+        assert production.refusal is None
+    assert world.reporter.notes == []
