@@ -183,6 +183,11 @@ def _keys() -> list[Play]:
         Play(name="the key from a file with a line end", key="file"),
         Play(name="a key that is not known", key_is_good=False, fires=False),
         Play(name="doctor", command=("doctor",), fires=False),
+        Play(
+            name="doctor of the account",
+            command=("doctor", "--provider", "wavespeed"),
+            fires=False,
+        ),
         Play(name="reconcile", command=("reconcile",), fires=False),
         Play(name="plan", command=("plan",), fires=False),
         Play(name="status", command=("status",), fires=False),
