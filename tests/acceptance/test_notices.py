@@ -102,7 +102,7 @@ def test_where_notices_go_astray_polling_brings_the_clips(
         command = ("run", "--provider", "wavespeed", *PAID, "--webhook-url", url, manifest)
         assert studio.run(*command) == 0, studio.stderr
         record: Any = server.record()
-    assert record["counters"]["webhook.failed"] >= 2
+    assert record["counters"]["webhook.failed"] >= 1
     assert studio.film("ad").exists()
 
 
