@@ -229,3 +229,18 @@ async def test_interrupted_run_does_not_wait_for_looks_and_blames_no_address(wor
             await check_references(services, [production], prober, halt, local=False)
         assert production.refusal is None
     assert world.reporter.notes == []
+
+
+@pytest.mark.anyio
+async def test_doubt_that_may_have_to_be_bought_again_is_looked_at_and_settled_all_the_same(
+    world: World, prober: FakeProber
+) -> None:
+    shot = make_shot("a", images=[GONE])
+    board = make_storyboard(shot)
+    doubt = events_to(AttemptState.IN_DOUBT, "old", shot="a", fingerprint=fingerprint(shot, MODEL))
+    world.write_journal(board, [replace(e, seq=n) for n, e in enumerate(doubt, 1)])
+    (outcome,) = await run(world, prober, board)
+    assert prober.urls == [GONE]
+    assert outcome.exit_code is ExitCode.FILE_MISSING
+    assert world.provider.submitted == []
+    assert [attempt.state for attempt in world.attempts(board)] == [AttemptState.ABSENT]
