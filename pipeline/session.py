@@ -248,20 +248,21 @@ async def _listen(services: Services, receiver: Receiver, webhook_url: str) -> N
     bell = services.bell
     if bell is None:
         raise AssertionError("a run that listens has a bell")
-    signing = ""
+    signing, token, fault = "", token_of(webhook_url), ""
     try:
         signing = await services.provider.webhook_secret()
-    except NotOffered:
-        pass
+    except NotOffered as exc:
+        fault = "" if token else f"{exc.message}, and the address has no ?token="
     except (ProviderError, ConfigurationError) as exc:
-        services.reporter.note("webhooks", f"not listened to: {exc.message}; polling goes on")
+        fault = exc.message
+    if fault:
+        services.reporter.note("webhooks", f"not listened to: {fault}; polling goes on")
         return
 
     def ring(notice: Notice) -> None:
         for task_id in notice.task_ids:
             bell.ring(task_id)
 
-    token = token_of(webhook_url)
     await receiver.serve(HookSecrets(signing=signing, token=token), ring)
 
 

@@ -123,5 +123,6 @@ def open_webhooks(
 
     receiver = stack.enter_context(Receiver(*args.listen))
     if not url:
-        url = f"http://127.0.0.1:{receiver.port}/?token={secrets.token_urlsafe(24)}"
+        place = receiver.url if is_loopback(receiver.host) else f"http://127.0.0.1:{receiver.port}"
+        url = f"{place}/?token={secrets.token_urlsafe(24)}"
     return url, receiver

@@ -123,6 +123,17 @@ def test_a_run_that_cannot_learn_the_secret_polls_and_says_so(
     assert studio.film("ad").exists()
 
 
+def test_a_run_that_has_nothing_to_know_runwares_notices_by_polls_and_says_so(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, port = manifest_for(studio, "runware"), free_port()
+    with both(monkeypatch):
+        hook = ("--listen", str(port), "--webhook-url", f"http://127.0.0.1:{port}/")
+        assert studio.run("run", "--provider", "runware", *PAID, *hook, manifest) == 0
+    assert "has no ?token=; polling goes on" in studio.stderr
+    assert studio.film("ad").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [

@@ -75,6 +75,7 @@ def test_a_run_that_listens_makes_up_an_address_only_for_a_provider_next_door() 
     assert len(token_of(url)) >= 24
     assert opened(NEAR, listen=("127.0.0.1", 0))[0].partition("?")[2] != url.partition("?")[2]
     assert opened(FAR, listen=("127.0.0.1", 0), webhook_url=HOOK) == (HOOK, True)
+    assert opened(NEAR, listen=("localhost", 0))[0].startswith("http://localhost:")
     with pytest.raises(ConfigurationError) as caught:
         opened(FAR, listen=("127.0.0.1", 0))
     assert caught.value.exit_code is ExitCode.CONFIGURATION
