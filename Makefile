@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 OUT    ?= out
 DIR    ?= manifests
+# Many tests wait for a server or a clock, so there are more of them at work than processors.
+JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2)))
 DEMO   := manifests/aurora-bottle.yaml
 BATCH   = $(wildcard $(patsubst %/,%,$(DIR))/*.yaml $(patsubst %/,%,$(DIR))/*.yml)
 
@@ -67,7 +69,7 @@ batch: $(STAMP) ## make or resume every film of DIR, for a timer
 	@$(BIN)/storyboard run --out $(OUT) $(BATCH) $(ARGS)
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 soak: $(STAMP) ## run every proof in full, for hours, and write docs/soak-report.md
 	@$(BIN)/python tests/soak.py $(ARGS)
