@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from studio import Studio, clip_bytes
-from test_runware import PAID, runware, write
+from test_on_runware import PAID, runware, write
 
 from pipeline.media.probe import probe
 from pipeline.sandbox.animatic import AnimaticSpec
