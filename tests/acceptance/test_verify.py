@@ -141,7 +141,7 @@ def test_a_good_webm_is_accepted_with_its_facts(webm: Path, ffmpeg: Path) -> Non
 
 @pytest.mark.parametrize(
     "options",
-    [(*VP8, *VORBIS), (*VP9, "-an", "-r", "30"), (*VP9, *OPUS, "-live", "1")],
+    [(*VP8, *VORBIS), (*VP9, "-an", "-r", "30", "-fps_mode", "cfr"), (*VP9, *OPUS, "-live", "1")],
     ids=["vp8", "silent", "written as a stream"],
 )
 def test_webm_clips_of_other_makers_are_accepted(tmp_path: Path, options: tuple[str, ...]) -> None:
