@@ -53,7 +53,6 @@ class Fetcher:
     def __init__(self, services: Services, halt: Halt) -> None:
         self._services = services
         self._halt = halt
-        self._asked_at: dict[str, float] = {}
         self._random = services.random
 
     async def follow(self, production: Production, attempt: Attempt) -> None:
@@ -173,13 +172,8 @@ class Fetcher:
             None where the question failed in passing.
         """
         clock, task_id = self._services.clock, attempt.task_id or ""
-        interval_s = self._services.settings.poll_interval_s
-        # Several takes of one task wait here together; whoever is first has the others wait anew.
-        while (due := self._asked_at.get(task_id, -math.inf) + interval_s) > clock.monotonic():
-            await clock.sleep(due - clock.monotonic())
-        self._asked_at[task_id] = clock.monotonic()
         try:
-            return await self._services.provider.status(task_id, attempt.results)
+            return await self._services.look(task_id, attempt.results)
         except RateLimited as exc:
             await clock.sleep(min(exc.retry_after_s or 0.0, 60.0))
         except Unavailable:
@@ -187,8 +181,6 @@ class Fetcher:
         except KeyRefused as exc:
             self._halt.set(str(exc), exc.exit_code)
             raise
-        finally:
-            self._asked_at[task_id] = clock.monotonic()
         return None
 
     async def _task_completed(

@@ -6,6 +6,7 @@ Everything that touches the world is handed in, so that a test can hand in anoth
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ from pipeline.journal import Journal
 from pipeline.ledger import Attempt, Book, EventKind, Ledger
 from pipeline.model import ClipFacts, Expected
 from pipeline.planning import Plan
-from pipeline.providers.base import Provider
+from pipeline.providers.base import Provider, TaskStatus
 from pipeline.providers.limits import Limiter
 from pipeline.settings import Settings
 from pipeline.summary import CLIPS_FOLDER, FilmRecord
@@ -74,8 +75,22 @@ class Services:
     # Rings where this run hears such notices itself.
     bell: Bell | None = None
     clock: Clock = field(default_factory=Clock)
+    # When each task was last asked about, on the monotonic clock.
+    looked_at: dict[str, float] = field(default_factory=dict)
     # Spreads polls and retries, so that a run can be replayed; nothing secret hangs on it.
     random: Random = field(default_factory=Random)
+
+    async def look(self, task_id: str, results: int) -> TaskStatus:
+        """Ask the provider about a task, never sooner after the last time than the interval."""
+        clock, interval_s = self.clock, self.settings.poll_interval_s
+        # Several takes of one task wait here together; whoever is first has the others wait anew.
+        while (due := self.looked_at.get(task_id, -math.inf) + interval_s) > clock.monotonic():
+            await clock.sleep(due - clock.monotonic())
+        self.looked_at[task_id] = clock.monotonic()
+        try:
+            return await self.provider.status(task_id, results)
+        finally:
+            self.looked_at[task_id] = clock.monotonic()
 
     def say(self, production: Production, name: str, phase: str, detail: str = "") -> None:
         """Report where a take is."""
@@ -130,10 +145,21 @@ class Production:
         self.attempt_prefix = f"{place[:12]}-"
         self._journal = journal
         self._book = book
+        self._begun: dict[str, int] = {}
 
     def ledger(self) -> Ledger:
         """The state of every attempt as the journal has it now."""
         return self._book.ledger()
+
+    def count_tasks(self, fingerprint: str) -> int:
+        """How many tasks of this content were begun before; the one that asks is counted from now.
+
+        Equal shots are bought at the same time: what is not in the journal yet counts as well.
+        """
+        chosen = {a.chosen_id for a in self.ledger().attempts if a.fingerprint == fingerprint}
+        number = max(len(chosen - {None}), self._begun.get(fingerprint, 0))
+        self._begun[fingerprint] = number + 1
+        return number
 
     def new_attempt_id(self) -> str:
         """An id for one more submission; it says which journal the submission is of."""

@@ -149,7 +149,7 @@ async def _ask_by_our_id(services: Services, attempt: Attempt, task_id: str) -> 
         if number:
             await clock.sleep(services.settings.settle_s)
         try:
-            await provider.status(task_id, attempt.results)
+            await services.look(task_id, attempt.results)
         except UnknownTask:
             pass
         except (Rejected, ConfigurationError) as exc:

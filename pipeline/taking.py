@@ -32,7 +32,7 @@ from pipeline.errors import (
 )
 from pipeline.fetching import Fetcher
 from pipeline.files import sync_folder
-from pipeline.ledger import DOUBTFUL, FREE, Attempt, AttemptState, EventKind
+from pipeline.ledger import DOUBTFUL, Attempt, AttemptState, EventKind
 from pipeline.model import Container, Shot, ShotKind
 from pipeline.planning import PlannedTake
 from pipeline.pricing import dollars
@@ -336,14 +336,13 @@ class TakeMaker:
         )
 
     def _choose_id(self, production: Production, planned: PlannedTake) -> str:
-        """The id of this take's task; another than that of any try which made none."""
-        same = [a for a in production.ledger().attempts if a.fingerprint == planned.fingerprint]
+        """The id of one more task of this content; another than any that was chosen before."""
+        number = production.count_tasks(planned.fingerprint)
         return choose_task_id(
             account=self._services.account_name,
             storyboard=production.storyboard.name,
             fingerprint=planned.fingerprint,
-            take=planned.take,
-            tries=sum(attempt.state in FREE for attempt in same),
+            number=number,
         )
 
     async def _unless_halted(self, call: Callable[[], Awaitable[T]]) -> T:

@@ -11,16 +11,14 @@ import hashlib
 import json
 
 
-def choose_task_id(
-    *, account: str, storyboard: str, fingerprint: str, take: int, tries: int
-) -> str:
+def choose_task_id(*, account: str, storyboard: str, fingerprint: str, number: int) -> str:
     """A version 4 shaped UUID, lower case.
 
     Args:
-        tries: submissions of this take that are known to have made no task. Whether the provider
-            counts the id of a refused one as used is not documented.
+        number: of submissions of this content in the storyboard, from 0; one that was refused
+            counts, as the provider may hold its id for used.
     """
-    parts = [account, storyboard, fingerprint, take, tries]
+    parts = [account, storyboard, fingerprint, number]
     text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
     digest = hashlib.sha256(b"storyboard task\n" + text.encode("ascii")).hexdigest()
     # The version and variant bits of RFC 4122; the other 122 are the digest's.

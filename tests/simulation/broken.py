@@ -6,6 +6,7 @@ to avoid; each is the sound program with one thing put wrong.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from simulation.run import Parts
@@ -27,6 +28,17 @@ class BlindRetry(Retrying):
             except SubmissionInDoubt:
                 continue
         return await super().submit(request)
+
+
+class FreshIds(Retrying):
+    """Chooses the id of a task anew for each sending, as HTTP clients like to do."""
+
+    _sent = 0
+
+    async def submit(self, request: TakeRequest) -> str:
+        FreshIds._sent += 1
+        fresh = f"00000000-0000-4000-8000-{FreshIds._sent:012d}"
+        return await super().submit(replace(request, task_id=fresh))
 
 
 class LateIntent(Production):
@@ -58,4 +70,9 @@ BROKEN: dict[str, tuple[Parts, str]] = {
         Parts(account_file=lambda folder, life: folder / f"account{life}.sqlite3"),
         "LIMIT",
     ),
+}
+# The same where the ids of tasks are ours to choose. An intent that comes late does no harm there:
+# the id follows from what is bought, so a run that knows nothing asks for the very same task.
+BROKEN_RUNWARE: dict[str, tuple[Parts, str]] = {
+    "a fresh id for every sending": (Parts(provider=FreshIds), "PAID TWICE"),
 }

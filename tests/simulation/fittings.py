@@ -33,6 +33,7 @@ from pipeline.model import (
     Reference,
     Resolution,
     Shot,
+    Size,
     Storyboard,
     UrlReference,
 )
@@ -41,6 +42,10 @@ from pipeline.settings import Settings, read_settings
 from pipeline.uptime import Uptime
 
 PROVIDER = "wavespeed"
+_SIZES = {
+    "480p": Size(width_px=848, height_px=480),
+    "720p": Size(width_px=1280, height_px=720),
+}
 
 
 class MortalJournal(Journal):
@@ -117,8 +122,11 @@ def make_storyboards(scenario: Scenario, folder: Path) -> list[Storyboard]:
         images.mkdir()
     made = []
     for index, board in enumerate(scenario.boards):
-        shots = tuple(_shot(planned, images if scenario.uploads else None) for planned in board)
-        card = RATE_CARDS[PROVIDER]
+        shots = tuple(
+            _shot(planned, images if scenario.uploads else None, scenario.provider)
+            for planned in board
+        )
+        card = RATE_CARDS[scenario.provider]
         cost_usd = sum((price_take(card, shot) * shot.takes for shot in shots), Decimal(0))
         made.append(
             Storyboard(
@@ -132,7 +140,7 @@ def make_storyboards(scenario: Scenario, folder: Path) -> list[Storyboard]:
     return made
 
 
-def _shot(planned: PlannedShot, images: Path | None) -> Shot:
+def _shot(planned: PlannedShot, images: Path | None, provider: str) -> Shot:
     source = f"image{planned.key % 5}"
     reference: Reference = UrlReference(source=source, url=f"https://refs.test/{source}.png")
     if images is not None:
@@ -156,6 +164,7 @@ def _shot(planned: PlannedShot, images: Path | None) -> Shot:
         resolution=Resolution(planned.resolution),
         position=Position(line=1, column=1),
         takes=planned.takes,
+        size=_SIZES[planned.resolution] if provider == "runware" else None,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from decimal import Decimal
 
-from simulation.fittings import PROVIDER, prompt_of
+from simulation.fittings import prompt_of
 from simulation.run import Stage
 from simulation.world import SPOILT_FATES, Task, clip_bytes, read_clip
 
@@ -171,7 +171,9 @@ def _film(stage: Stage, name: str) -> list[str]:
         return [f"{name} says done and there is no film"]
     content, at = film.read_bytes(), 0
     for shot in board:
-        sample = clip_bytes("0" * 32, {"duration": shot.duration_s, "resolution": shot.resolution})
+        letters = 36 if stage.scenario.provider == "runware" else 32
+        order = {"duration": shot.duration_s, "resolution": shot.resolution}
+        sample = clip_bytes("0" * letters, order)
         piece = content[at : at + len(sample)]
         at += len(sample)
         found = read_clip(piece)
@@ -184,6 +186,9 @@ def _film(stage: Stage, name: str) -> list[str]:
 def _is_undecidable(stage: Stage, attempt: Attempt, attempts: list[Attempt]) -> bool:
     """Whether what the history shows leaves open what became of a submission."""
     scenario, world = stage.scenario, stage.world
+    if scenario.provider == "runware":
+        # Its ids are ours: asking again is always an answer.
+        return False
     if scenario.history_off_s == float("inf"):
         return True
     known = {a.task_id for a in attempts}
@@ -209,4 +214,4 @@ def _has_task(attempt: Attempt) -> bool:
 
 def _is_ours(tasks: dict[str, Task], attempt: Attempt) -> bool:
     task = tasks.get(attempt.task_id or "")
-    return task is not None and task.ours and attempt.provider == PROVIDER
+    return task is not None and task.ours

@@ -28,7 +28,6 @@ import anyio.to_thread
 import trio
 import trio.testing
 from simulation.fittings import (
-    PROVIDER,
     MortalAccount,
     MortalJournal,
     Silent,
@@ -39,10 +38,11 @@ from simulation.fittings import (
     verify,
 )
 from simulation.lives import Fate, Killed, Life, Trace
+from simulation.runware_world import RunwareDoor
 from simulation.scenario import Scenario
 from simulation.world import API, KEY, Door, World
 
-from pipeline.capabilities import CAPABILITIES
+from pipeline.capabilities import CAPABILITIES, PromptDialect
 from pipeline.commands.jobs import Job, plan_job
 from pipeline.download import Downloader
 from pipeline.errors import ExitCode, StoryboardError, gravest
@@ -52,6 +52,7 @@ from pipeline.model import Storyboard
 from pipeline.production import Clock, Halt, Production, Services
 from pipeline.providers.http import HttpProvider
 from pipeline.providers.limits import Limiter, Retrying, allowance
+from pipeline.providers.runware import Runware
 from pipeline.providers.wavespeed import WaveSpeed
 from pipeline.quoting import check_quotes
 from pipeline.runner import Runner, heed_journals
@@ -62,7 +63,6 @@ from pipeline.summary import Outcome, summarise, write_summary
 LIFE_LIMIT_S = 6 * 3600.0
 # Lives with trouble beyond those that the scenario ends itself, before the world calms down.
 _MORE_LIVES = 1
-_ARGS = argparse.Namespace(provider=PROVIDER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,8 @@ class Stage:
 
     def job(self, storyboard: Storyboard, ledger: Ledger) -> Job:
         """Its plan, as the command line makes it."""
-        return plan_job(_ARGS, storyboard, self.board_folder(storyboard), ledger)
+        args = argparse.Namespace(provider=self.scenario.provider)
+        return plan_job(args, storyboard, self.board_folder(storyboard), ledger)
 
     def ledger(self, storyboard: Storyboard) -> Ledger:
         """What is on disk."""
@@ -168,17 +169,20 @@ class Stage:
 async def _services(stage: Stage, life: Life) -> AsyncIterator[Services]:
     scenario, parts = stage.scenario, stage.parts
     settings = parts.settings(scenario)
-    capabilities = CAPABILITIES[PROVIDER]
+    capabilities = CAPABILITIES[scenario.provider]
     limits = allowance(account_level(settings, capabilities), settings.rate_window_s)
     rng = random.Random(f"runner {scenario.seed} {life.number}")
-    door = parts.door(stage.world, life)
+    is_runware = scenario.provider == "runware"
+    door = RunwareDoor(stage.world, life) if is_runware else parts.door(stage.world, life)
 
     async def sleep(seconds: float) -> None:
         life.tick("sleep")
         await anyio.sleep(seconds)
 
     http = HttpProvider(
-        parts.dialect(capabilities),
+        Runware(capabilities, prompts=PromptDialect.MANIFEST)
+        if is_runware
+        else parts.dialect(capabilities),
         base_url=API,
         key=KEY,
         submit_timeout_s=settings.submit_timeout_s,
@@ -213,7 +217,7 @@ async def _live(stage: Stage, life: Life, storyboards: Sequence[Storyboard]) -> 
 
     def end(job: Job, outcome: Outcome) -> None:
         life.tick("film summary")
-        write_summary(job.folder, summarise(outcome, job.estimate, PROVIDER))
+        write_summary(job.folder, summarise(outcome, job.estimate, stage.scenario.provider))
         codes[job.storyboard.name] = outcome.exit_code
 
     with ExitStack() as stack:

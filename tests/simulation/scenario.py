@@ -142,6 +142,7 @@ class Scenario:
 
     seed: int
     boards: tuple[tuple[PlannedShot, ...], ...]
+    provider: str = "wavespeed"
     together: bool = False
     uploads: bool = False
     faults: Faults = field(default_factory=Faults)
@@ -184,7 +185,7 @@ def plain_board(shots: int, *, first: int = 0) -> tuple[PlannedShot, ...]:
     )
 
 
-def random_scenario(seed: int, *, shots: int = 20) -> Scenario:
+def random_scenario(seed: int, *, shots: int = 20, provider: str = "wavespeed") -> Scenario:
     """The scenario of a seed: anything may be wrong, most things are not."""
     rng = random.Random(f"scenario {seed}")
     # A world with everything broken at once tests little: how rough it is differs, too.
@@ -205,6 +206,7 @@ def random_scenario(seed: int, *, shots: int = 20) -> Scenario:
     return Scenario(
         seed=seed,
         boards=boards,
+        provider=provider,
         together=together,
         uploads=rng.random() < 0.2,
         faults=_faults(rng, roughness),

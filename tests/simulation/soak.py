@@ -43,10 +43,10 @@ def main() -> int:
     """Run, report, and say by the exit code whether every promise was kept."""
     args = _arguments()
     if args.replay is not None:
-        return _replay(args.replay, args.shots)
+        return _replay(args.replay, args.shots, "runware" if args.runware else "wavespeed")
     began_s = time.monotonic()
     report: dict[str, Any] = {"goals": []}
-    parts = (_deaths, _broken, _figures, _ambiguous, _seeds)
+    parts = (_deaths, _broken, _figures, _ambiguous, _seeds, _runware)
     for part in parts:
         report[part.__name__.strip("_")] = part(args)
         report["goals"] = _goals(report)
@@ -108,11 +108,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--report", type=Path, metavar="FILE.json")
     parser.add_argument("--replay", type=int, metavar="SEED", help="one seed, every event shown")
+    parser.add_argument("--runware", action="store_true", help="replay it on runware")
     return parser.parse_args()
 
 
-def _replay(seed: int, shots: int) -> int:
-    result = run_scenario(random_scenario(seed, shots=shots), judge=judge, keep_lines=True)
+def _replay(seed: int, shots: int, provider: str) -> int:
+    scenario = random_scenario(seed, shots=shots, provider=provider)
+    result = run_scenario(scenario, judge=judge, keep_lines=True)
     for line in result.lines or []:
         sys.stdout.write(line + "\n")
     sys.stdout.write(f"{result.scenario}\n")
@@ -125,9 +127,19 @@ def _replay(seed: int, shots: int) -> int:
 
 def _seeds(args: argparse.Namespace) -> dict[str, Any]:
     """Random worlds: the figures that the report quotes."""
-    last = args.first + args.seeds
+    return _worlds(args, "wavespeed", args.seeds)
+
+
+def _runware(args: argparse.Namespace) -> dict[str, Any]:
+    """The same where the ids of tasks are ours to choose, and nobody keeps a history."""
+    return _worlds(args, "runware", max(1, args.seeds // 5))
+
+
+def _worlds(args: argparse.Namespace, provider: str, seeds: int) -> dict[str, Any]:
+    last = args.first + seeds
     chunks = [
-        (first, min(first + _CHUNK, last), args.shots) for first in range(args.first, last, _CHUNK)
+        (first, min(first + _CHUNK, last), args.shots, provider)
+        for first in range(args.first, last, _CHUNK)
     ]
     total: Counter[str] = Counter()
     codes: Counter[str] = Counter()
@@ -142,12 +154,13 @@ def _seeds(args: argparse.Namespace) -> dict[str, Any]:
                 if row["breaches"]:
                     failures.append({"seed": row["seed"], "breaches": row["breaches"]})
                     words = f"seed {row['seed']}: {row['breaches'][0]}\n"
-                    again = f"  again: {sys.argv[0]} --replay {row['seed']} --shots {args.shots}\n"
+                    again = f"  again: {sys.argv[0]} --replay {row['seed']} --shots {args.shots}"
+                    again += " --runware\n" if provider == "runware" else "\n"
                     sys.stderr.write(words + again)
             if done % 25 == 0:
-                sys.stderr.write(f"{min(done * _CHUNK, args.seeds)} seeds\n")
+                sys.stderr.write(f"{min(done * _CHUNK, seeds)} seeds on {provider}\n")
     return {
-        "run": args.seeds,
+        "run": seeds,
         "shots": args.shots,
         "failures": len(failures),
         "over_a_limit": sum(
@@ -155,16 +168,16 @@ def _seeds(args: argparse.Namespace) -> dict[str, Any]:
             for failure in failures
         ),
         "failed": failures[:50],
-        "cpu_s_per_seed": round(cpu_s / max(args.seeds, 1), 3),
+        "cpu_s_per_seed": round(cpu_s / max(seeds, 1), 3),
         "totals": dict(total),
         "last_exit_codes": dict(codes),
     }
 
 
-def _chunk(chunk: tuple[int, int, int]) -> list[dict[str, Any]]:
-    first, last, shots = chunk
+def _chunk(chunk: tuple[int, int, int, str]) -> list[dict[str, Any]]:
+    first, last, shots, provider = chunk
     return [
-        _row(seed, run_scenario(random_scenario(seed, shots=shots), judge=judge))
+        _row(seed, run_scenario(random_scenario(seed, shots=shots, provider=provider), judge=judge))
         for seed in range(first, last)
     ]
 

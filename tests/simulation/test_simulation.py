@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from simulation.broken import BROKEN
+from simulation.broken import BROKEN, BROKEN_RUNWARE
 from simulation.figures import (
     DOUBT_FAULTS,
     ambiguous,
@@ -45,6 +45,24 @@ def test_a_broken_program_is_caught_within_a_few_seeds(name: str) -> None:
     for seed in range(CAUGHT_WITHIN):
         result = run_scenario(random_scenario(seed, shots=SHOTS), parts=parts, judge=judge)
         if any(breach.startswith(verdict) for breach in result.breaches):
+            return
+    pytest.fail(f"{name} went through {CAUGHT_WITHIN} seeds")
+
+
+@pytest.mark.parametrize("first", range(0, 40, 20))
+def test_no_promise_is_broken_where_the_ids_are_ours(first: int) -> None:
+    for seed in range(first, first + 20):
+        scenario = random_scenario(seed, shots=SHOTS, provider="runware")
+        assert not run_scenario(scenario, judge=judge).breaches, f"--runware --replay {seed}"
+
+
+@pytest.mark.parametrize("name", BROKEN_RUNWARE)
+def test_a_program_that_is_wrong_about_ids_is_caught(name: str) -> None:
+    parts, verdict = BROKEN_RUNWARE[name]
+    for seed in range(CAUGHT_WITHIN):
+        scenario = random_scenario(seed, shots=SHOTS, provider="runware")
+        found = run_scenario(scenario, parts=parts, judge=judge).breaches
+        if any(breach.startswith(verdict) for breach in found):
             return
     pytest.fail(f"{name} went through {CAUGHT_WITHIN} seeds")
 

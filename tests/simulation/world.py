@@ -12,6 +12,7 @@ import json
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +43,12 @@ _FAILED_STATUS = {
 SPOILT_FATES = frozenset({*_FAILED_STATUS, "barren"})
 
 
+class Order(dict[str, Any]):
+    """A body with the id that its sender chose for the task, where it may."""
+
+    task_id = ""
+
+
 @dataclass(slots=True)
 class Task:
     """A task as the provider has it; times are virtual seconds."""
@@ -51,7 +58,7 @@ class Task:
     ours: bool
     created_s: float
     ends_s: float
-    cents: int
+    cents: Decimal
     fate: str = ""
     mood: str = ""
     told_done: int = 0
@@ -103,9 +110,9 @@ class World:
         return sorted((task for task in self.tasks.values() if task.ours), key=_age)
 
     @property
-    def billed_cents(self) -> int:
+    def billed_cents(self) -> Decimal:
         """What they cost."""
-        return sum(task.cents for task in self.ours)
+        return sum((task.cents for task in self.ours), Decimal(0))
 
     def calm_down(self) -> None:
         """No new trouble from here on, and what was stuck comes to its end."""
@@ -124,7 +131,12 @@ class World:
 
     def take_in(self, body: dict[str, Any], at_s: float, *, accept: bool) -> Task | None:
         """A paid request has come in at the door."""
-        self.arrivals_s.append(at_s)
+        chosen = getattr(body, "task_id", "")
+        if chosen in self.tasks:
+            # The same id again: refused, and no further start.
+            return None
+        if accept or not chosen:
+            self.arrivals_s.append(at_s)
         self.asked_for.append(str(body["prompt"]))
         if not accept:
             return None
@@ -161,12 +173,12 @@ class World:
         if fate == "slow":
             lasts_s += 60.0
         task = Task(
-            task_id=self.rng.randbytes(16).hex(),
+            task_id=getattr(body, "task_id", "") or self.rng.randbytes(16).hex(),
             body=body,
             ours=ours,
             created_s=at_s,
             ends_s=at_s + (_STUCK_S if fate == "stuck" else lasts_s),
-            cents=_CENTS_PER_SECOND * int(body["duration"]),
+            cents=_cents(self.scenario.provider, body),
             fate=fate,
             mood=mood,
         )
@@ -176,6 +188,8 @@ class World:
 
 class Door(httpx.AsyncBaseTransport):
     """The world as one process reaches it."""
+
+    api_host = _API_HOST
 
     def __init__(self, world: World, life: Life) -> None:
         self._world = world
@@ -395,7 +409,7 @@ class Door(httpx.AsyncBaseTransport):
             "uuid": f"charge-{task.task_id}",
             "access_key_id": "key-1" if task.ours else "key-2",
             "billing_type": "deduct",
-            "price": task.cents / 100,
+            "price": float(task.cents) / 100,
             "created_at": self._task_data(task, "")["created_at"],
             "prediction": {"uuid": task.task_id, "model_uuid": MODEL},
         }
@@ -586,6 +600,14 @@ def read_clip(content: bytes) -> tuple[str, int, str] | None:
         return None
     word, task_id, duration, resolution, _ = body.split(b" ", 4)
     return (task_id.decode(), int(duration), resolution.decode()) if word == b"CLIP" else None
+
+
+def _cents(provider: str, body: dict[str, Any]) -> Decimal:
+    """The price of a task of one reference."""
+    if provider == "wavespeed":
+        return Decimal(_CENTS_PER_SECOND * int(body["duration"]))
+    per_s = 5 if body["resolution"] == "480p" else 7
+    return Decimal(per_s * int(body["duration"])) + Decimal("0.2")
 
 
 def _age(task: Task) -> tuple[float, str]:

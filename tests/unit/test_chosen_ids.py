@@ -119,6 +119,15 @@ async def test_after_a_day_only_the_archive_is_asked(world: World) -> None:
 
 
 @pytest.mark.anyio
+async def test_equal_shots_that_are_bought_together_are_two_tasks(world: World) -> None:
+    twin = replace(shot("a"), id="b")
+    (outcome,) = await world.run(make_storyboard(shot("a"), twin))
+    assert outcome.exit_code is ExitCode.DONE
+    assert len(world.provider.tasks) == 2
+    assert len({attempt.task_id for attempt in outcome.ledger.attempts}) == 2
+
+
+@pytest.mark.anyio
 async def test_a_deleted_journal_buys_nothing_twice(world: World) -> None:
     await world.run(ONE)
     shutil.rmtree(world.folder / ONE.name)
