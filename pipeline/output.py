@@ -10,6 +10,8 @@ from pipeline.references import is_this_machine, url_mistake
 from pipeline.view import View
 
 SECTION = "runware"
+# What Runware takes where nothing is said; written out it must not make another shot.
+_USUAL_QUALITY = 95
 
 
 def read_output(view: View, shot: KeyPath) -> Output | None:
@@ -29,9 +31,10 @@ def read_output(view: View, shot: KeyPath) -> Output | None:
         _check_endpoint(view, places["uploadEndpoint"], values["uploadEndpoint"])
     if view.findings.errors > errors or safety is None or not _are_whole(values):
         return None
+    quality = values.get("outputQuality")
     return Output(
         container=Container(values.get("outputFormat", "MP4")),
-        quality=values.get("outputQuality"),
+        quality=None if quality == _USUAL_QUALITY else quality,
         safety=safety,
         results=values.get("numberResults", 1),
         keep_s=values.get("ttl"),

@@ -104,12 +104,22 @@ def billed_s(shot: Shot) -> Decimal:
     return min(Decimal(shot.duration_s), clip_s)
 
 
+def price_shot(card: RateCard, shot: Shot) -> Decimal:
+    """Dollars for all takes of a shot, bought from nothing, exact.
+
+    Raises:
+        KeyError: as for ``price_take``.
+    """
+    tasks = math.ceil(shot.takes / shot.output.results)
+    more = shot.takes - tasks
+    return price_take(card, shot) * tasks + price_take(card, shot, more=True) * more
+
+
 def estimate(storyboard: Storyboard, card: RateCard) -> Estimate:
     """Price every take of every shot, as if nothing had been bought yet."""
     lines = []
     for shot in storyboard.shots:
-        take_usd, more_usd = price_take(card, shot), price_take(card, shot, more=True)
-        tasks = math.ceil(shot.takes / shot.output.results)
+        take_usd = price_take(card, shot)
         lines.append(
             EstimateLine(
                 shot_id=shot.id,
@@ -118,7 +128,7 @@ def estimate(storyboard: Storyboard, card: RateCard) -> Estimate:
                 references=len(shot.images) + (shot.frame is not None),
                 takes=shot.takes,
                 take_usd=take_usd,
-                total_usd=take_usd * tasks + more_usd * (shot.takes - tasks),
+                total_usd=price_shot(card, shot),
             )
         )
     total_usd = sum((line.total_usd for line in lines), Decimal(0))

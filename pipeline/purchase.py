@@ -141,7 +141,7 @@ class Purchases:
         value = self._view.document.value(own_or_default)
         if value is None:
             return DEFAULT_DURATION_S
-        if type(value) is not int:
+        if type(value) is not int or (is_edit and self._is_too_long(own_or_default, value, video)):
             return None
         if value not in offer.durations_s:
             source = self._view.source(own_or_default)
@@ -149,6 +149,19 @@ class Purchases:
             self._view.add(own_or_default, *words)
             return None
         return value
+
+    def _is_too_long(self, path: KeyPath, wanted_s: int, video: VideoReference | None) -> bool:
+        """Report an edit that is to last longer than its clip."""
+        clip_s = video.duration_s if video is not None else None
+        if clip_s is None or wanted_s <= math.ceil(clip_s):
+            return False
+        self._view.add(
+            path,
+            f"the clip lasts {decimal_seconds(clip_s, 2)} s, and an edit no longer; "
+            f"found {wanted_s}",
+            "leave duration out to edit all of it",
+        )
+        return True
 
     def _length_of_clip(
         self, path: KeyPath, offer: Offer, video: VideoReference | None

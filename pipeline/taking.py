@@ -225,7 +225,8 @@ class TakeMaker:
             await production.record_all([(attempt_id, kind, data) for attempt_id in bundle])
 
         if self._services.provider.capabilities.client_task_ids:
-            request = replace(request, task_id=self._choose_id(production, planned))
+            chosen = self._choose_id(production, planned, request.results)
+            request = replace(request, task_id=chosen)
         if self._halt.is_set:
             limiter.not_sent(first)
             raise Halted(self._halt.reason)
@@ -335,7 +336,7 @@ class TakeMaker:
             **extras,
         )
 
-    def _choose_id(self, production: Production, planned: PlannedTake) -> str:
+    def _choose_id(self, production: Production, planned: PlannedTake, results: int) -> str:
         """The id of one more task of this content; another than any that was chosen before."""
         number = production.count_tasks(planned.fingerprint)
         return choose_task_id(
@@ -343,6 +344,7 @@ class TakeMaker:
             storyboard=production.storyboard.name,
             fingerprint=planned.fingerprint,
             number=number,
+            results=results,
         )
 
     async def _unless_halted(self, call: Callable[[], Awaitable[T]]) -> T:

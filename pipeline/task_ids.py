@@ -11,14 +11,17 @@ import hashlib
 import json
 
 
-def choose_task_id(*, account: str, storyboard: str, fingerprint: str, number: int) -> str:
+def choose_task_id(
+    *, account: str, storyboard: str, fingerprint: str, number: int, results: int
+) -> str:
     """A version 4 shaped UUID, lower case.
 
     Args:
         number: of submissions of this content in the storyboard, from 0; one that was refused
             counts, as the provider may hold its id for used.
+        results: how many clips the task makes; another number is another task.
     """
-    parts = [account, storyboard, fingerprint, number]
+    parts = [account, storyboard, fingerprint, number, results]
     text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
     digest = hashlib.sha256(b"storyboard task\n" + text.encode("ascii")).hexdigest()
     # The version and variant bits of RFC 4122; the other 122 are the digest's.

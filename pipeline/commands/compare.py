@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.capabilities import PROVIDERS, is_free
 from pipeline.manifest import Checked, read_manifest
 from pipeline.model import Severity
-from pipeline.pricing import RATE_CARDS, dollars, price_take
+from pipeline.pricing import RATE_CARDS, dollars, price_shot
 from pipeline.report import table
 from pipeline.text import clean
 
@@ -72,7 +72,7 @@ def compare(args: argparse.Namespace, file: str) -> Comparison:
 def _offer(checked: Checked, index: int, provider: str) -> Offered:
     shot = checked.shots[index] if index < len(checked.shots) else None
     if shot is not None:
-        return Offered(price_usd=price_take(RATE_CARDS[provider], shot) * shot.takes)
+        return Offered(price_usd=price_shot(RATE_CARDS[provider], shot))
     errors = [each for each in checked.problems if each.severity is Severity.ERROR]
     place = f"shots[{index}]"
     own = [e for e in errors if e.path == place or e.path.startswith(f"{place}.")]

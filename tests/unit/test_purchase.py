@@ -17,6 +17,7 @@ from pipeline.library import ImageRefused, files_named, videos_named
 from pipeline.model import (
     Container,
     FileReference,
+    Output,
     Problem,
     SafetyMode,
     ShotKind,
@@ -115,7 +116,9 @@ def test_defaults_hold_where_they_can() -> None:
         ("images: [a.png], duration: 15", "duration", "1 to 10", "nearest is 10; Runware's page"),
         ("duration: 16", "duration", "1 to 15 (whole seconds)", "the nearest is 15"),
         ("frame: a.png, duration: 0", "duration", "1 to 15", "write 1 or 15"),
-        ("video: c.mp4, duration: 11", "duration", "2 to 10", "the nearest is 10"),
+        ("video: c.mp4, duration: 11", "duration", "the clip lasts 5.05 s", "leave duration out"),
+        ("video: c.mp4, duration: 9", "duration", "the clip lasts 5.05 s", "leave duration out"),
+        ("video: c.mp4, duration: 1", "duration", "2 to 10", "the nearest is 2"),
         (
             "images: [a.png], resolution: 480p",
             "resolution",
@@ -262,6 +265,12 @@ def test_the_runware_section_says_how_a_clip_is_delivered() -> None:
     output = storyboard.shots[0].output
     assert (output.container, output.quality, output.results) == (Container.MOV, 99, 2)
     assert (output.keep_s, output.safety) == (86_400, SafetyMode.FAST)
+
+
+def test_a_default_that_is_written_out_is_no_other_shot() -> None:
+    storyboard, _ = check("runware: {outputQuality: 95, outputFormat: MP4, numberResults: 1}")
+    assert storyboard is not None
+    assert storyboard.shots[0].output == Output()
 
 
 def test_an_upload_address_on_this_machine_is_let_through_with_a_warning() -> None:
