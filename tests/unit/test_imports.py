@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
         "decisions over plain values, so that every one of them is a table in a test",
         frozenset(
             {
+                "film",
                 "model",
                 "capabilities",
                 "timecode",

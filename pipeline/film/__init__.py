@@ -1,0 +1,1 @@
+"""How a cut becomes deliverables: values, arithmetic and texts. Pure; nothing here does I/O."""
