@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pipeline.errors import ExitCode
+from pipeline.film.spec import FilmSpec, ShotEdit
 
 
 class Resolution(StrEnum):
@@ -202,7 +203,7 @@ class Shot:
     picture where that is what the provider is asked for. ``duration_s`` whole seconds bought, of
     an edit what its clip lasts, rounded up; ``cut_s`` seconds used in the film (None: all of them);
     ``takes`` how many attempts are wanted, 1 or more; ``select`` which of them the film uses,
-    from 1 (None: the newest that is good).
+    from 1 (None: the newest that is good); ``edit`` what the film does with it, which buys nothing.
     """
 
     id: str
@@ -218,6 +219,7 @@ class Shot:
     frame: Reference | None = None
     video: VideoReference | None = None
     output: Output = Output()
+    edit: ShotEdit = ShotEdit()
 
     @property
     def kind(self) -> ShotKind:
@@ -239,7 +241,8 @@ class Shot:
 class Storyboard:
     """A whole manifest, valid: N shots in cut order, ids unique without regard to case.
 
-    ``provider`` is what the manifest names (None: it names none); ``budget_usd`` None: no limit.
+    ``provider`` is what the manifest names (None: it names none); ``budget_usd`` None: no limit;
+    ``film`` None: hard cuts, the clips' own sound, one master.
     """
 
     name: str
@@ -248,6 +251,7 @@ class Storyboard:
     shots: tuple[Shot, ...]
     provider: str | None = None
     budget_usd: Decimal | None = None
+    film: FilmSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
