@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from pipeline.capabilities import PROVIDERS, Capabilities, Offer
+from pipeline.film import words
 from pipeline.findings import MAX_PROBLEMS, Findings, KeyPath, closest, either
 from pipeline.model import Container, Resolution, SafetyMode, ShotKind
 from pipeline.purchase import duration_words, kind_of
@@ -31,6 +32,7 @@ _MISSING = {
     "id": "name the shot, for example id: opening",
     "images": "list 1 to 7, for example images: [refs/bottle.png]",
     "prompt": 'say what happens, for example prompt: "@image1 turns slowly"',
+    **words.MISSING,
 }
 _SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
 
@@ -164,6 +166,9 @@ def _report_unknown(document: Document, path: KeyPath, error: Any, findings: Fin
 
 def _explain(found: _Found) -> Words:
     """Words for a value that breaks the schema."""
+    if words.is_film(found.path):
+        source = shown(found.source, 40)
+        return words.explain(found.path, found.value, found.words, source)
     match found.path:
         case ("shots",) | ("shots", int()) | ("defaults",) | ("references",):
             return _container(found)

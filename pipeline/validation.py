@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.capabilities import CAPABILITIES, PROVIDERS, Capabilities, choose_provider
+from pipeline.film.words import with_texts
 from pipeline.findings import Findings, KeyPath
 from pipeline.library import ImageRefused, Library
 from pipeline.model import (
@@ -77,6 +78,8 @@ def check_form(document: Document, validator: Validator, terms: Terms, findings:
     value = document.root.value
     if isinstance(value, dict):
         value = dict(value)
+        if "film" in value:
+            value["film"] = with_texts(value["film"])
         _limit_sizes(document, value, terms, findings)
     check_shape(document, validator, terms.capabilities, findings, value=value)
 

@@ -98,8 +98,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ratio=(1, 1),
             width_px=1080,
             height_px=1080,
-            source="business.x.com/help, video ads (1:1 or 16:9)",
-            year=2024,
+            source="business.x.com/en/help/campaign-setup/creative-ad-specifications",
+            year=2025,
         ),
         # Frame rates and size are those of the 1080p signals of ITU-R BT.709-6; which of the two
         # a channel takes, it says in its own delivery rules.
