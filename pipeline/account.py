@@ -14,7 +14,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -229,6 +229,17 @@ class AccountStore:
             )
             return True
 
+    def settle(self, costs_usd: Mapping[str, Decimal]) -> None:
+        """Count what submissions of today did cost, in dollars, in place of what they might."""
+        with self._transaction():
+            self._settle(costs_usd)
+
+    def _settle(self, costs_usd: Mapping[str, Decimal]) -> None:
+        self._db.executemany(
+            "UPDATE spending SET usd = ? WHERE attempt = ?",
+            [(str(usd), attempt_id) for attempt_id, usd in costs_usd.items()],
+        )
+
     def release(self, attempt_id: str) -> None:
         """A reserved submission bought nothing."""
         with self._transaction():
@@ -240,7 +251,7 @@ class AccountStore:
         *,
         known: Collection[str],
         running: Collection[str],
-        charged: Collection[str],
+        charged: Mapping[str, Decimal],
     ) -> None:
         """Take from a journal what a process that died could not say here any more.
 
@@ -252,7 +263,7 @@ class AccountStore:
             prefix: how the ids of all the journal's attempts begin.
             known: ids of all its attempts.
             running: ids of those whose task may be under way.
-            charged: ids of those that cost money, or may.
+            charged: dollars of those that cost money, or may.
         """
         with self._transaction():
             now = self._now()
@@ -263,6 +274,7 @@ class AccountStore:
                 ).fetchall()
                 gone = [(attempt_id,) for (attempt_id,) in ids if attempt_id not in kept]
                 self._db.executemany(f"DELETE FROM {table} WHERE attempt = ?", gone)  # noqa: S608
+            self._settle(charged)
             over = [(now, attempt_id) for attempt_id in known if attempt_id not in running]
             self._db.executemany(
                 "UPDATE starts SET running = 0, answered_at = COALESCE(answered_at, ?)"

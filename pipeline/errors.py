@@ -177,6 +177,10 @@ class KeyRefused(Rejected):
     exit_code = ExitCode.KEY_REFUSED
 
 
+class NoCredit(KeyRefused):
+    """The account has no credit; what runs already is not concerned."""
+
+
 class RateLimited(ProviderError):
     """The provider asked us to slow down and did not take the request."""
 

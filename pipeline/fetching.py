@@ -8,17 +8,20 @@ of these is taken up from there.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import anyio
 
 from pipeline.errors import (
     ClipRejected,
+    ExitCode,
     KeyRefused,
     MediaError,
+    NoCredit,
     RateLimited,
     Rejected,
     StillRunning,
@@ -26,11 +29,12 @@ from pipeline.errors import (
     Unavailable,
     UnknownTask,
     UrlExpired,
+    UrlRefused,
 )
 from pipeline.files import make_folder, sync_folder
 from pipeline.ledger import Attempt, AttemptState, EventKind
 from pipeline.model import ClipFacts, Expected
-from pipeline.pricing import dollars
+from pipeline.pricing import differs, dollars, split_usd
 from pipeline.production import Halt, Production, Services
 from pipeline.providers.base import TaskPhase, TaskStatus
 from pipeline.waking import Sleep
@@ -45,6 +49,9 @@ _LONGEST_POLL_S = 15.0
 _KEPT = timedelta(days=7)
 # "No such task" must be said for this many settle times before it is believed.
 _UNKNOWN_SETTLES = 6
+_FLAGGED = "flagged by the provider's content check"
+# What a task that a journal knows to be done counts as until somebody asks for it again.
+_RECALLED = "done in an earlier run"
 
 
 class Fetcher:
@@ -54,6 +61,8 @@ class Fetcher:
         self._services = services
         self._halt = halt
         self._random = services.random
+        # What is written down of several takes of one task is written down once.
+        self._ending = anyio.Lock()
 
     async def follow(self, production: Production, attempt: Attempt) -> None:
         """Wait for a task that has an id, then download, check and file its clip.
@@ -70,6 +79,7 @@ class Fetcher:
         if attempt.state is AttemptState.DOWNLOADED and await self._finish(production, attempt):
             return
         limiter = self._services.limiter
+        self._recall(production, attempt)
         if attempt.state is AttemptState.SUBMITTED:
             limiter.resumed(attempt.attempt_id, attempt.task_id)
         try:
@@ -83,6 +93,18 @@ class Fetcher:
             raise
         limiter.ended(attempt.attempt_id)
         await self._bring_home(production, attempt, status)
+
+    def _recall(self, production: Production, attempt: Attempt) -> None:
+        """Take the end of a task from the journal, where it is, in place of one more look."""
+        ends, task_id = self._services.ends, attempt.task_id or ""
+        known = production.attempt(attempt.attempt_id)
+        if task_id not in ends and attempt.result < len(known.outputs):
+            ends[task_id] = TaskStatus(
+                phase=TaskPhase.DONE,
+                word=_RECALLED,
+                outputs=known.outputs,
+                flagged=known.reason == _FLAGGED,
+            )
 
     async def _await_outputs(self, production: Production, attempt: Attempt) -> TaskStatus:
         """Poll until the task has given its clip's URL; a notice about it brings a look nearer."""
@@ -103,7 +125,8 @@ class Fetcher:
         while True:
             word = "no answer"
             try:
-                status = await self._ask(attempt)
+                # One that has ended without this take's clip is looked at again.
+                status = await self._ask(attempt, anew=empty > 0)
             except UnknownTask:
                 now = clock.monotonic()
                 unknown_since = now if unknown_since is None else unknown_since
@@ -115,11 +138,13 @@ class Fetcher:
             waited_s = clock.monotonic() - began
             if status is not None:
                 word = status.word
-                # Of several results, some may have failed.
-                empty += status.phase is TaskPhase.DONE and len(status.outputs) <= attempt.result
-                if status.phase is TaskPhase.FAILED or empty > _EMPTY_ANSWERS:
+                lacks = status.phase is TaskPhase.DONE and len(status.outputs) <= attempt.result
+                empty += lacks
+                # Of several results, some may have failed; then the answer says why.
+                is_told = lacks and bool(status.outputs) and bool(status.message)
+                if status.phase is TaskPhase.FAILED or is_told or empty > _EMPTY_ANSWERS:
                     await self._task_failed(production, attempt, status)
-                if status.phase is TaskPhase.DONE and attempt.result < len(status.outputs):
+                if status.phase is TaskPhase.DONE and not lacks:
                     await self._task_completed(production, attempt, status)
                     if attempt.state is AttemptState.SUBMITTED and age_s < 1:
                         services.account.record_latency(shot_class, waited_s)
@@ -165,19 +190,22 @@ class Fetcher:
         settings = self._services.settings
         return max(_UNKNOWN_SETTLES * settings.settle_s, 3 * settings.poll_interval_s)
 
-    async def _ask(self, attempt: Attempt) -> TaskStatus | None:
-        """One look at the task, never sooner after the last than the interval allows.
+    async def _ask(self, attempt: Attempt, *, anew: bool = False) -> TaskStatus | None:
+        """One look at the task; see ``Services.look``.
 
         Returns:
             None where the question failed in passing.
         """
         clock, task_id = self._services.clock, attempt.task_id or ""
         try:
-            return await self._services.look(task_id, attempt.results)
+            return await self._services.look(task_id, attempt.results, anew=anew)
         except RateLimited as exc:
             await clock.sleep(min(exc.retry_after_s or 0.0, 60.0))
         except Unavailable:
             return None
+        except NoCredit as exc:
+            # What is paid already comes home all the same.
+            self._halt.set(str(exc), exc.exit_code)
         except KeyRefused as exc:
             self._halt.set(str(exc), exc.exit_code)
             raise
@@ -187,22 +215,40 @@ class Fetcher:
         self, production: Production, attempt: Attempt, status: TaskStatus
     ) -> None:
         note, name = self._services.reporter.note, production.storyboard.name
-        if attempt.state is AttemptState.SUBMITTED:
-            facts = {} if status.cost_usd is None else {"cost_usd": _share(status)}
-            facts["reason"] = "flagged by the provider's content check" if status.flagged else ""
-            await production.record(attempt.attempt_id, EventKind.COMPLETED, **facts)
+        async with self._ending:
+            await self._record_end(production, attempt, status)
         if status.flagged:
             note(name, f"{attempt.slate}: the provider flags this clip as unsafe; look at it first")
         if status.cost_usd is not None and attempt.result == 0:
-            self._compare_cost(production, attempt, status.cost_usd)
+            self._compare_cost(production, attempt, status)
         if len(status.outputs) > attempt.results:
             note(name, f"{attempt.slate}: {len(status.outputs)} clips came; the first is used")
 
-    def _compare_cost(self, production: Production, attempt: Attempt, cost_usd: Decimal) -> None:
+    async def _record_end(
+        self, production: Production, attempt: Attempt, status: TaskStatus
+    ) -> None:
+        """Write down that a task is done, for all of its takes that have a clip, at once."""
+        costs_usd = _costs_usd(production, attempt, status)
+        facts: dict[str, Any] = {
+            "outputs": list(status.outputs),
+            "reason": _FLAGGED if status.flagged else "",
+        }
+        rows = []
+        for take in _takes_of_task(production, attempt)[: len(status.outputs)]:
+            if take.state is AttemptState.SUBMITTED:
+                cost_usd = costs_usd.get(take.attempt_id)
+                told = {} if cost_usd is None else {"cost_usd": str(cost_usd)}
+                rows.append((take.attempt_id, EventKind.COMPLETED, facts | told))
+        if rows:
+            await production.record_all(rows)
+            self._services.account.settle(costs_usd)
+
+    def _compare_cost(self, production: Production, attempt: Attempt, status: TaskStatus) -> None:
         """Say where a task cost another sum than the price list has for it."""
-        same = [a for a in production.ledger().attempts if a.task_id == attempt.task_id]
+        cost_usd = status.cost_usd or Decimal(0)
+        same = _takes_of_task(production, attempt)[: len(status.outputs)]
         listed_usd = sum((each.price_usd for each in same), Decimal(0))
-        if cost_usd != listed_usd:
+        if differs(cost_usd, listed_usd):
             self._services.reporter.note(
                 production.storyboard.name,
                 f"{attempt.slate}: the provider says that task {attempt.task_id} cost "
@@ -215,7 +261,17 @@ class Fetcher:
         reason = status.message or "the task ended without a clip"
         if status.code:
             reason = f"{reason} (code {status.code})"
-        await production.record(attempt.attempt_id, EventKind.FAILED, reason=reason)
+        cost_usd = _costs_usd(production, attempt, status).get(attempt.attempt_id)
+        if cost_usd is None and not self._services.provider.capabilities.bill:
+            # Where no bill can tell, costs come with results, and a failure that names none has
+            # none. docs/money.md says that this is an assumption.
+            cost_usd = Decimal(0)
+        told = {} if cost_usd is None else {"cost_usd": str(cost_usd)}
+        await production.record(attempt.attempt_id, EventKind.FAILED, reason=reason, **told)
+        if cost_usd is not None:
+            self._services.account.settle({attempt.attempt_id: cost_usd})
+        if status.no_credit:
+            self._halt.set(f"{reason} (top up the account)", ExitCode.KEY_REFUSED)
         if status.reference_lost:
             # The next take uploads them again. What this one cost is for the bill to say.
             self._services.account.forget_uploads(_addresses(attempt))
@@ -244,9 +300,14 @@ class Fetcher:
                 if last:
                     await self._give_up(production, attempt, exc)
                 status = await self._fresh(production, attempt, status)
-            except Unavailable:
-                if last:
+            except (Unavailable, UrlRefused) as exc:
+                is_old = status.word == _RECALLED
+                if last or (isinstance(exc, UrlRefused) and not is_old):
                     raise
+                if is_old:
+                    # The address of an earlier run may lead nowhere by now.
+                    status = await self._fresh(production, attempt, status)
+                    continue
                 await services.clock.sleep(self._random.uniform(0, 2.0**attempt_number))
             except ClipRejected as exc:
                 damaged += 1
@@ -267,7 +328,7 @@ class Fetcher:
     ) -> TaskStatus:
         """The result asked for again, for a URL that works; the old one if none is to be had."""
         try:
-            status = await self._ask(attempt)
+            status = await self._ask(attempt, anew=True)
         except UnknownTask:
             # Said once of a task that has just been done: asked with the usual patience.
             return await self._await_outputs(production, production.attempt(attempt.attempt_id))
@@ -366,10 +427,25 @@ def _addresses(attempt: Attempt) -> list[str]:
     return [each for each in named if isinstance(each, str) and each]
 
 
-def _share(status: TaskStatus) -> str:
-    """What one of a task's results cost, where the provider states the whole: its equal part."""
-    share = (status.cost_usd or Decimal(0)) / max(1, len(status.outputs))
-    return str(round(share, 6).normalize() if len(status.outputs) > 1 else share)
+def _takes_of_task(production: Production, attempt: Attempt) -> list[Attempt]:
+    """Every take of the attempt's task as the journal has it now, in the order of results."""
+    same = [a for a in production.ledger().attempts if a.task_id == attempt.task_id]
+    return sorted(same, key=lambda each: each.result)
+
+
+def _costs_usd(
+    production: Production, attempt: Attempt, status: TaskStatus
+) -> Mapping[str, Decimal]:
+    """What each take of a task cost, by attempt id; empty where the provider does not say.
+
+    The whole is divided as the prices are, among those that have a clip; where none has, all.
+    """
+    if status.cost_usd is None:
+        return {}
+    takes = _takes_of_task(production, attempt)
+    paid = takes[: len(status.outputs)] or takes
+    shares = split_usd(status.cost_usd, [take.price_usd for take in paid])
+    return {take.attempt_id: share for take, share in zip(paid, shares, strict=True)}
 
 
 def _make_folder(folder: Path) -> None:

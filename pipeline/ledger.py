@@ -99,8 +99,9 @@ class Attempt:
     should be where that is no whole number of seconds, ``short_side_px`` how high or wide at
     least (None: not known); ``container`` its file format;
     ``results`` how many its task makes. ``settled_usd`` what the provider says that it cost
-    (None: it does not). ``server_ahead_s`` how far the provider's clock was ahead of ours at the
-    intent, None where that was not known.
+    (None: it does not). ``outputs`` the addresses of all clips of its task, from when that was
+    done; empty before, and in journals of earlier versions. ``server_ahead_s`` how far the
+    provider's clock was ahead of ours at the intent, None where that was not known.
     """
 
     attempt_id: str
@@ -131,6 +132,19 @@ class Attempt:
     short_side_px: int | None = None
     container: Container = Container.MP4
     settled_usd: Decimal | None = None
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """Dollars that it cost: what the provider says where it does, else the listed price."""
+        return self.price_usd if self.settled_usd is None else self.settled_usd
+
+    @property
+    def bound_usd(self) -> Decimal:
+        """Dollars that a cap counts: until its clip is home the larger of price and cost."""
+        if self.state in PENDING | DOUBTFUL:
+            return max(self.price_usd, self.cost_usd)
+        return self.cost_usd
 
     @property
     def slate(self) -> str:
@@ -156,8 +170,15 @@ class Ledger:
 
     @property
     def spent_usd(self) -> Decimal:
-        """Dollars of every task that exists, failed ones included; refunds are not taken off."""
-        return self._sum(FREE | DOUBTFUL, inside=False)
+        """Dollars of every task that exists, by ``cost_usd``; refunds are not taken off."""
+        tasks = (a.cost_usd for a in self.attempts if a.state not in FREE | DOUBTFUL)
+        return sum(tasks, Decimal(0))
+
+    @property
+    def bound_usd(self) -> Decimal:
+        """Dollars that count towards a cap: of every task that exists or may exist."""
+        binding = (a.bound_usd for a in self.attempts if a.state not in FREE)
+        return sum(binding, Decimal(0))
 
     @property
     def refunded_usd(self) -> Decimal:
@@ -167,11 +188,8 @@ class Ledger:
     @property
     def reserved_usd(self) -> Decimal:
         """Dollars of submissions whose outcome is not known."""
-        return self._sum(DOUBTFUL, inside=True)
-
-    def _sum(self, states: frozenset[AttemptState], *, inside: bool) -> Decimal:
-        prices = (a.price_usd for a in self.attempts if (a.state in states) is inside)
-        return sum(prices, Decimal(0))
+        doubts = (a.price_usd for a in self.attempts if a.state in DOUBTFUL)
+        return sum(doubts, Decimal(0))
 
     def next_take(self, shot_id: str) -> int:
         """The number that a new take of the shot gets: one past the highest ever used.
@@ -277,6 +295,9 @@ _STATE_AFTER = {
     EventKind.VERIFIED: AttemptState.VERIFIED,
 }
 
+# Events that may say what a task cost.
+_ENDS = frozenset({EventKind.COMPLETED, EventKind.FAILED})
+
 
 def _advance(attempt: Attempt, event: Event) -> Attempt:
     data = event.data
@@ -291,8 +312,10 @@ def _advance(attempt: Attempt, event: Event) -> Attempt:
             clip_bytes=data["bytes"],
             clip_sha256=data["sha256"],
         )
-    if event.kind is EventKind.COMPLETED and data.get("cost_usd") is not None:
+    if event.kind in _ENDS and data.get("cost_usd") is not None:
         now = replace(now, settled_usd=Decimal(data["cost_usd"]))
+    if event.kind is EventKind.COMPLETED:
+        now = replace(now, outputs=tuple(data.get("outputs", ())))
     if event.kind is EventKind.REFUNDED:
         return replace(attempt, refunded_usd=Decimal(data["usd"]))
     if event.kind is EventKind.ADOPTED:

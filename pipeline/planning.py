@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -73,7 +73,10 @@ class PlannedTake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything a run would do: takes in shot order; orphans are paid tasks no shot asks for."""
+    """Everything a run would do: takes in shot order; orphans are paid tasks no shot asks for.
+
+    ``spent_usd`` and ``reserved_usd`` as in ``Ledger``; ``bound_usd`` what caps count of both.
+    """
 
     storyboard: Storyboard
     provider: str
@@ -81,6 +84,7 @@ class Plan:
     orphans: tuple[Attempt, ...]
     spent_usd: Decimal
     reserved_usd: Decimal
+    bound_usd: Decimal
 
     @property
     def buy_usd(self) -> Decimal:
@@ -96,7 +100,7 @@ class Plan:
     @property
     def committed_usd(self) -> Decimal:
         """Dollars the storyboard will have cost after the run: spent, reserved and new."""
-        return self.spent_usd + self.reserved_usd + self.buy_usd
+        return self.bound_usd + self.buy_usd
 
     def count(self, action: Action) -> int:
         """How many takes are planned with this action."""
@@ -178,7 +182,24 @@ def make_plan(
         orphans=tuple(a for a in spare if a.state in PENDING | DOUBTFUL),
         spent_usd=ledger.spent_usd,
         reserved_usd=ledger.reserved_usd,
+        bound_usd=ledger.bound_usd,
     )
+
+
+def bought_prices(plan: Plan, ledger: Ledger) -> Mapping[str, Decimal]:
+    """What all takes of each finished shot were bought for, in dollars, by shot id.
+
+    A shot is finished once as many good takes of it are there as it asks for.
+    """
+    wanted = {take.shot.id: take.fingerprint for take in plan.takes}
+    own = [a for a in ledger.attempts if a.provider == plan.provider]
+    found = {}
+    for shot in plan.storyboard.shots:
+        takes = current_takes(shot.id, wanted[shot.id], own)
+        good = [a.price_usd for a in takes if a.state is AttemptState.VERIFIED]
+        if len(good) >= shot.takes:
+            found[shot.id] = sum(good[: shot.takes], Decimal(0))
+    return found
 
 
 def current_takes(shot_id: str, wanted: str, attempts: Iterable[Attempt]) -> list[Attempt]:
@@ -247,7 +268,7 @@ def _continue(shot: Shot, attempt: Attempt, missing_clips: frozenset[str]) -> Pl
 
 
 def _judge(attempt: Attempt, clip_missing: bool) -> tuple[Action, str]:
-    price = dollars(attempt.price_usd)
+    price = dollars(attempt.cost_usd)
     match attempt.state:
         case AttemptState.VERIFIED if clip_missing:
             return Action.FETCH, f"paid {price}; its clip is gone from disk, download it again"
@@ -278,7 +299,7 @@ def _take_over(
     action, reason = _judge(attempt, attempt.attempt_id in missing_clips)
     if action in {Action.KEEP, Action.FETCH}:
         action = Action.ADOPT
-        reason = f"same content as {attempt.slate}, paid {dollars(attempt.price_usd)}"
+        reason = f"same content as {attempt.slate}, paid {dollars(attempt.cost_usd)}"
     return PlannedTake(
         shot=shot,
         take=take,

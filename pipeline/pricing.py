@@ -7,7 +7,7 @@ Nothing is rounded before it is shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -15,6 +15,10 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from pipeline.model import Resolution, Shot, ShotKind, Storyboard
+
+_MILLIONTH = Decimal("0.000001")
+# Less than a hundredth of a cent is no difference between two prices.
+_ROUNDING_USD = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,24 +56,34 @@ class RateCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateLine:
-    """The price of one shot: one take, and all the takes it asks for."""
+    """The price of one shot: one take, and all the takes it asks for.
+
+    ``billed_s`` seconds of a take that are paid for, to the millisecond. ``note`` what the price
+    leaves open, empty where it leaves nothing.
+    """
 
     shot_id: str
-    duration_s: int
+    billed_s: Decimal
     resolution: Resolution
     references: int
     takes: int
     take_usd: Decimal
     total_usd: Decimal
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """The price of a storyboard bought from nothing: N lines in shot order and their total."""
+    """The price of a storyboard: N lines in shot order and their total."""
 
     lines: tuple[EstimateLine, ...]
     total_usd: Decimal
     card: RateCard
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What prices leave open, each with its shot's name before it."""
+        return tuple(f"{line.shot_id}: {line.note}" for line in self.lines if line.note)
 
 
 def price_take(card: RateCard, shot: Shot, *, more: bool = False) -> Decimal:
@@ -115,37 +129,96 @@ def price_shot(card: RateCard, shot: Shot) -> Decimal:
     return price_take(card, shot) * tasks + price_take(card, shot, more=True) * more
 
 
-def estimate(storyboard: Storyboard, card: RateCard) -> Estimate:
-    """Price every take of every shot, as if nothing had been bought yet."""
+def price_note(shot: Shot) -> str:
+    """What the price of a shot leaves open, in words; empty where it leaves nothing.
+
+    Whoever edits a clip pays for its size and length, and of an address neither is known.
+    """
+    if shot.video is None or (shot.video.size is not None and shot.video.duration_s is not None):
+        return ""
+    return (
+        f"size and length of the clip behind its address are not known; counted as "
+        f"{shot.duration_s} s at {shot.resolution.value}, the most that it can cost"
+    )
+
+
+def estimate(
+    storyboard: Storyboard, card: RateCard, *, bought: Mapping[str, Decimal] | None = None
+) -> Estimate:
+    """Price every take of every shot, as if nothing had been bought yet.
+
+    Args:
+        bought: dollars that all takes of a shot were bought for, by shot id, of those that are
+            finished: nothing that is written in a manifest afterwards changes their price.
+    """
     lines = []
+    finished = bought or {}
     for shot in storyboard.shots:
         take_usd = price_take(card, shot)
         lines.append(
             EstimateLine(
                 shot_id=shot.id,
-                duration_s=shot.duration_s,
+                billed_s=billed_s(shot),
                 resolution=shot.resolution,
                 references=len(shot.images) + (shot.frame is not None),
                 takes=shot.takes,
                 take_usd=take_usd,
-                total_usd=price_shot(card, shot),
+                total_usd=finished.get(shot.id, price_shot(card, shot)),
+                note="" if shot.id in finished else price_note(shot),
             )
         )
     total_usd = sum((line.total_usd for line in lines), Decimal(0))
     return Estimate(lines=tuple(lines), total_usd=total_usd, card=card)
 
 
-def dollars(amount_usd: Decimal) -> str:
-    """An amount as people write it: two decimals, more only where they carry value.
+def split_usd(total_usd: Decimal, listed_usd: Sequence[Decimal]) -> tuple[Decimal, ...]:
+    """What each take of a task cost, where only the whole is stated: in proportion to its price.
 
-    >>> dollars(Decimal("0.3")), dollars(Decimal("0.404"))
-    ('$0.30', '$0.404')
+    Args:
+        listed_usd: the prices of N takes, each above zero, 1 or more.
+    Returns:
+        N amounts to the millionth of a dollar, together the total; the prices themselves where
+        those come to the total.
     """
-    exact = amount_usd.normalize()
-    exponent = exact.as_tuple().exponent
+    total_usd = total_usd.quantize(_MILLIONTH)
+    whole_usd = sum(listed_usd, Decimal(0))
+    shares: list[Decimal] = []
+    before_usd = Decimal(0)
+    for price_usd in listed_usd[:-1]:
+        before_usd += price_usd
+        upto_usd = (total_usd * before_usd / whole_usd).quantize(_MILLIONTH)
+        shares.append(upto_usd - sum(shares, Decimal(0)))
+    return (*shares, total_usd - sum(shares, Decimal(0)))
+
+
+def differs(told_usd: Decimal, listed_usd: Decimal) -> bool:
+    """Whether two amounts are not the same price, one of them rounded.
+
+    Runware states costs as binary fractions, and nowhere how far it rounds them.
+    """
+    return abs(told_usd - listed_usd) >= _ROUNDING_USD
+
+
+def usd_text(amount_usd: Decimal) -> str:
+    """An amount as data: two decimals, more only where they carry value.
+
+    >>> usd_text(Decimal("0.3")), usd_text(Decimal("0.4040"))
+    ('0.30', '0.404')
+    """
+    exponent = amount_usd.normalize().as_tuple().exponent
     decimals = max(2, -exponent) if isinstance(exponent, int) else 2
+    # A sum that comes to nothing may be a negative zero.
+    return f"{amount_usd if amount_usd else Decimal(0):.{decimals}f}"
+
+
+def dollars(amount_usd: Decimal) -> str:
+    """An amount as people write it.
+
+    >>> dollars(Decimal("0.3")), dollars(Decimal("-0.404"))
+    ('$0.30', '-$0.404')
+    """
     sign = "-" if amount_usd < 0 else ""
-    return f"{sign}${abs(amount_usd):.{decimals}f}"
+    return f"{sign}${usd_text(abs(amount_usd))}"
 
 
 _WAVESPEED = RateCard(

@@ -26,7 +26,7 @@ from pipeline.journal import Journal
 from pipeline.ledger import Attempt, Book, EventKind, Ledger
 from pipeline.model import ClipFacts, Expected
 from pipeline.planning import Plan
-from pipeline.providers.base import Provider, TaskStatus
+from pipeline.providers.base import Provider, TaskPhase, TaskStatus
 from pipeline.providers.limits import Limiter
 from pipeline.settings import Settings
 from pipeline.summary import CLIPS_FOLDER, FilmRecord
@@ -77,20 +77,41 @@ class Services:
     clock: Clock = field(default_factory=Clock)
     # When each task was last asked about, on the monotonic clock.
     looked_at: dict[str, float] = field(default_factory=dict)
+    # The last answer about each task that has ended: several takes of one task share it.
+    ends: dict[str, TaskStatus] = field(default_factory=dict)
     # Spreads polls and retries, so that a run can be replayed; nothing secret hangs on it.
     random: Random = field(default_factory=Random)
 
-    async def look(self, task_id: str, results: int) -> TaskStatus:
-        """Ask the provider about a task, never sooner after the last time than the interval."""
+    async def look(self, task_id: str, results: int, *, anew: bool = False) -> TaskStatus:
+        """How a task is: asked, never sooner after the last time than the interval, or as known
+        where it has ended.
+
+        Args:
+            anew: ask even so, as an address may have expired.
+        """
         clock, interval_s = self.clock, self.settings.poll_interval_s
+        asked = self.ends.get(task_id)
         # Several takes of one task wait here together; whoever is first has the others wait anew.
         while (due := self.looked_at.get(task_id, -math.inf) + interval_s) > clock.monotonic():
+            if self._is_known(task_id, asked, anew=anew):
+                break
             await clock.sleep(due - clock.monotonic())
+        if self._is_known(task_id, asked, anew=anew):
+            return self.ends[task_id]
+        self.ends.pop(task_id, None)
         self.looked_at[task_id] = clock.monotonic()
         try:
-            return await self.provider.status(task_id, results)
+            status = await self.provider.status(task_id, results)
         finally:
             self.looked_at[task_id] = clock.monotonic()
+        if status.phase is not TaskPhase.RUNNING:
+            self.ends[task_id] = status
+        return status
+
+    def _is_known(self, task_id: str, asked: TaskStatus | None, *, anew: bool) -> bool:
+        """Whether the end of a task is known; newer than when it was asked for, if ``anew``."""
+        end = self.ends.get(task_id)
+        return end is not None and not (anew and end is asked)
 
     def say(self, production: Production, name: str, phase: str, detail: str = "") -> None:
         """Report where a take is."""

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.capabilities import is_free
 from pipeline.errors import ExitCode
-from pipeline.ledger import Attempt, Ledger
+from pipeline.ledger import FREE, Attempt, Ledger
 from pipeline.model import Storyboard
 from pipeline.planning import Action, Plan
 from pipeline.pricing import Estimate, dollars
@@ -62,7 +63,7 @@ def estimate_text(storyboard: Storyboard, estimate: Estimate, provider: str) -> 
     rows = [
         (
             line.shot_id,
-            f"{line.duration_s} s",
+            f"{_plain(line.billed_s)} s",
             line.resolution.value,
             str(line.references),
             str(line.takes),
@@ -70,9 +71,9 @@ def estimate_text(storyboard: Storyboard, estimate: Estimate, provider: str) -> 
         )
         for line in estimate.lines
     ]
-    seconds = sum(line.duration_s * line.takes for line in estimate.lines)
+    seconds = sum((line.billed_s * line.takes for line in estimate.lines), Decimal(0))
     takes = sum(line.takes for line in estimate.lines)
-    rows.append(("total", f"{seconds} s", "", "", str(takes), dollars(estimate.total_usd)))
+    rows.append(("total", f"{_plain(seconds)} s", "", "", str(takes), dollars(estimate.total_usd)))
     body = table(
         ("shot", "length", "size", "images", "takes", "price"), rows, numeric=(1, 2, 3, 4, 5)
     )
@@ -119,6 +120,11 @@ def _place(attempt: Attempt, plan: Plan) -> str:
     return "" if attempt.attempt_id in current else "of an earlier version"
 
 
+def _plain(seconds: Decimal) -> str:
+    """Seconds without zeros that say nothing."""
+    return f"{seconds.normalize():f}"
+
+
 def duration_text(seconds: float) -> str:
     """A length as people write it: ``30.0 s``, from a minute on ``1:05.0``."""
     # Rounded first, or 119.96 s would read 1:60.0.
@@ -160,7 +166,7 @@ def status_text(outcome: Outcome, provider: str) -> str:
         (
             attempt.slate,
             attempt.state.value,
-            dollars(attempt.price_usd),
+            "-" if attempt.state in FREE else dollars(attempt.cost_usd),
             attempt.task_id or "-",
             clean(attempt.reason, limit=300) or _place(attempt, outcome.plan),
         )
@@ -168,7 +174,7 @@ def status_text(outcome: Outcome, provider: str) -> str:
     ]
     lines = [heading(storyboard)]
     if rows:
-        lines.append(table(("take", "state", "price", "task", "why"), rows, numeric=(2,)))
+        lines.append(table(("take", "state", "cost", "task", "why"), rows, numeric=(2,)))
     else:
         lines.append("  nothing has been submitted yet")
     lines.append(f"  {_money(ledger, provider)}")
@@ -201,9 +207,8 @@ def _money(ledger: Ledger, provider: str) -> str:
 def _price_note(estimate: Estimate, provider: str) -> str:
     card = estimate.card
     source = f"{card.provider}'s price list of {card.read_on.isoformat()}"
-    if is_free(provider):
-        return f"  sandbox: free; prices as on {source}"
-    return f"  paid to {provider}; prices as on {source}"
+    who = "sandbox: free" if is_free(provider) else f"paid to {provider}"
+    return "\n".join(f"  {line}" for line in (*estimate.notes, f"{who}; prices as on {source}"))
 
 
 class Messages:

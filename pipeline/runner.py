@@ -40,7 +40,7 @@ def heed_journals(account: AccountStore, productions: Sequence[Production]) -> N
             production.attempt_prefix,
             known={a.attempt_id for a in attempts},
             running={a.attempt_id for a in attempts if a.state in _UNDER_WAY},
-            charged={a.attempt_id for a in attempts if a.state not in FREE},
+            charged={a.attempt_id: a.bound_usd for a in attempts if a.state not in FREE},
         )
 
 

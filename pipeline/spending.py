@@ -13,7 +13,8 @@ from pipeline.ledger import DOUBTFUL, FREE, SPOILED, Attempt, Ledger
 class SpendLine:
     """The money of one day, storyboard and provider.
 
-    ``spent_usd`` every task that exists; ``wasted_usd`` the part of it whose clip never came;
+    ``spent_usd`` every task that exists, at what it cost; ``wasted_usd`` the part of it whose clip
+    never came;
     ``reserved_usd`` submissions whose outcome is not known.
     """
 
@@ -54,4 +55,4 @@ def spend_lines(ledgers: Iterable[tuple[str, Ledger]]) -> tuple[SpendLine, ...]:
 
 
 def _sum(attempts: Iterable[Attempt]) -> Decimal:
-    return sum((attempt.price_usd for attempt in attempts), Decimal(0))
+    return sum((attempt.cost_usd for attempt in attempts), Decimal(0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pipeline.errors import ExitCode
 from pipeline.files import file_sha256, write_whole
 from pipeline.ledger import FREE, Attempt, Ledger
 from pipeline.planning import Plan, choose_clip, current_takes
-from pipeline.pricing import Estimate
+from pipeline.pricing import Estimate, usd_text
 
 CLIPS_FOLDER = "clips"
 FILM_NAME = "film.mp4"
@@ -113,11 +114,11 @@ def summarise(outcome: Outcome, estimate: Estimate, provider: str) -> dict[str, 
         "exit_code": int(outcome.exit_code),
         "message": outcome.message,
         "money": {
-            "estimate_usd": str(estimate.total_usd),
-            "spent_usd": str(ledger.spent_usd),
-            "reserved_usd": str(ledger.reserved_usd),
-            "refunded_usd": str(ledger.refunded_usd),
-            "budget_usd": None if storyboard.budget_usd is None else str(storyboard.budget_usd),
+            "estimate_usd": usd_text(estimate.total_usd),
+            "spent_usd": usd_text(ledger.spent_usd),
+            "reserved_usd": usd_text(ledger.reserved_usd),
+            "refunded_usd": usd_text(ledger.refunded_usd),
+            "budget_usd": _usd(storyboard.budget_usd),
             "real": not is_free(provider),
         },
         "shots": shots,
@@ -165,14 +166,18 @@ def _clip_path(attempt: Attempt | None) -> str | None:
     return f"{CLIPS_FOLDER}/{attempt.clip}" if attempt is not None and attempt.clip else None
 
 
+def _usd(amount_usd: Decimal | None) -> str | None:
+    return None if amount_usd is None else usd_text(amount_usd)
+
+
 def _take(attempt: Attempt, messages: Mapping[str, str]) -> dict[str, Any]:
     return {
         "slate": attempt.slate,
         "take": attempt.take,
         "state": attempt.state.value,
         "task_id": attempt.task_id,
-        "price_usd": str(attempt.price_usd),
-        "settled_usd": None if attempt.settled_usd is None else str(attempt.settled_usd),
+        "price_usd": usd_text(attempt.price_usd),
+        "settled_usd": _usd(attempt.settled_usd),
         "clip": _clip_path(attempt),
         "sha256": attempt.clip_sha256,
         "reason": attempt.reason,

@@ -20,7 +20,7 @@ from pipeline.errors import (
 )
 from pipeline.masking import last_letters
 from pipeline.model import Position, Resolution, Shot, UrlReference
-from pipeline.pricing import RATE_CARDS, dollars, price_take
+from pipeline.pricing import RATE_CARDS, dollars, price_take, usd_text
 from pipeline.providers.base import TakeRequest
 from pipeline.providers.http import HttpProvider
 from pipeline.session import dialect_of
@@ -123,7 +123,7 @@ async def _ask_balance(http: HttpProvider, found: Examination) -> bool:
     except (ProviderError, ConfigurationError) as exc:
         found.note_error("the account cannot be asked", exc)
         return False
-    found.facts |= {"account": "reached", "balance_usd": _plain(balance_usd)}
+    found.facts |= {"account": "reached", "balance_usd": usd_text(balance_usd)}
     return True
 
 
@@ -132,7 +132,7 @@ async def _ask_price(provider: str, http: HttpProvider, found: Examination) -> N
     listed_usd = price_take(card, _SAMPLE)
     found.facts |= {
         "price_of": f"{_SAMPLE.duration_s} s at {_SAMPLE.resolution.value} from 1 reference",
-        "listed_usd": _plain(listed_usd),
+        "listed_usd": usd_text(listed_usd),
         "list_read_on": card.read_on.isoformat(),
     }
     price_usd = listed_usd
@@ -152,7 +152,7 @@ async def _ask_price(provider: str, http: HttpProvider, found: Examination) -> N
         found.note_error("no price is quoted", exc)
     else:
         price_usd = quoted_usd
-        found.facts["quoted_usd"] = _plain(quoted_usd)
+        found.facts["quoted_usd"] = usd_text(quoted_usd)
         if quoted_usd != listed_usd:
             found.note(
                 f"the provider asks {dollars(quoted_usd)} for a shot that the price list has at "
@@ -178,7 +178,3 @@ def _compare_clocks(ahead_s: float | None, found: Examination) -> None:
             "(set this machine's clock)",
             ExitCode.CONFIGURATION,
         )
-
-
-def _plain(amount_usd: Decimal) -> str:
-    return dollars(amount_usd).removeprefix("$")

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.capabilities import PROVIDERS, is_free
 from pipeline.manifest import Checked, read_manifest
 from pipeline.model import Severity
-from pipeline.pricing import RATE_CARDS, dollars, price_shot
+from pipeline.pricing import RATE_CARDS, dollars, price_note, price_shot, usd_text
 from pipeline.report import table
 from pipeline.text import clean
 
@@ -19,10 +19,14 @@ PAID = tuple(provider for provider in PROVIDERS if not is_free(provider))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """One shot at one provider: the price of all its takes, or why it cannot be had."""
+    """One shot at one provider: the price of all its takes, or why it cannot be had.
+
+    ``note`` what the price leaves open.
+    """
 
     price_usd: Decimal | None
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ def compare(args: argparse.Namespace, file: str) -> Comparison:
 def _offer(checked: Checked, index: int, provider: str) -> Offered:
     shot = checked.shots[index] if index < len(checked.shots) else None
     if shot is not None:
-        return Offered(price_usd=price_shot(RATE_CARDS[provider], shot))
+        return Offered(price_usd=price_shot(RATE_CARDS[provider], shot), note=price_note(shot))
     errors = [each for each in checked.problems if each.severity is Severity.ERROR]
     place = f"shots[{index}]"
     own = [e for e in errors if e.path == place or e.path.startswith(f"{place}.")]
@@ -97,6 +101,8 @@ def comparison_text(comparison: Comparison) -> str:
             if offered.price_usd is None:
                 reason = clean(offered.reason, limit=400)
                 lines.append(f"  {provider} cannot make {name}: {reason}")
+            elif offered.note:
+                lines.append(f"  {provider}, {name}: {offered.note}")
     return "\n".join(lines)
 
 
@@ -110,7 +116,11 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
             {
                 "shot": name,
                 "providers": {
-                    provider: {"price_usd": _text(o.price_usd), "reason": o.reason}
+                    provider: {
+                        "price_usd": _text(o.price_usd),
+                        "reason": o.reason,
+                        "note": o.note,
+                    }
                     for provider, o in zip(PAID, offers, strict=True)
                 },
             }
@@ -120,4 +130,4 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _text(amount_usd: Decimal | None) -> str | None:
-    return None if amount_usd is None else str(amount_usd)
+    return None if amount_usd is None else usd_text(amount_usd)

@@ -15,6 +15,7 @@ from pipeline import __version__
 from pipeline.errors import ConfigurationError, ExitCode, FfmpegMissing
 
 _PAID = ("wavespeed", "runware")
+_SANDBOX = "sandbox"
 HELP = "report which ffmpeg is used and whether anything is missing"
 
 
@@ -22,13 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = (
         "Report the ffmpeg that is used and whether it has all that is needed. With --provider,\n"
-        "look at the account instead: key, credit, limits in force, the price of one shot."
+        "look at the account instead: key, credit, limits in force, the price of one shot. The\n"
+        "sandbox needs none, and says so."
     )
     parser.epilog = (
         "examples:\n  storyboard doctor --json\n  storyboard doctor --provider wavespeed"
     )
     parser.add_argument(
-        "--provider", choices=_PAID, help="look at the account there; nothing is spent"
+        "--provider",
+        choices=(_SANDBOX, *_PAID),
+        help="look at the account there; nothing is spent",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -38,6 +42,8 @@ def main(args: argparse.Namespace) -> int:
     where it refuses the key or there is no credit, 78 where a setting is wrong."""
     if args.provider is None:
         report, code = _examine(os.environ)
+    elif args.provider == _SANDBOX:
+        report, code = _describe_sandbox(os.environ)
     else:
         report, code = _examine_account(args.provider, os.environ)
     if args.json:
@@ -58,6 +64,25 @@ def _examine_account(provider: str, env: Mapping[str, str]) -> tuple[dict[str, A
 
     found = examine_account(provider, read_settings(env), env)
     return found.facts | {"problems": found.problems}, found.exit_code
+
+
+def _describe_sandbox(env: Mapping[str, str]) -> tuple[dict[str, Any], ExitCode]:
+    """The sandbox is part of the program: nothing about it can be wrong but a setting."""
+    from pipeline.capabilities import CAPABILITIES  # noqa: PLC0415 - slow to import
+    from pipeline.settings import account_level, read_settings  # noqa: PLC0415
+
+    capabilities = CAPABILITIES[_SANDBOX]
+    level = account_level(read_settings(env), capabilities)
+    return {
+        "provider": _SANDBOX,
+        "model": capabilities.model,
+        "key": "none is needed",
+        "account": "always there: the server starts with each run",
+        "price": "free; a run tells what the provider it stands in for would charge",
+        "level": level.name,
+        "submits_per_minute": level.submits_per_minute,
+        "max_tasks": level.max_tasks,
+    }, ExitCode.DONE
 
 
 def _key_words(provider: str, env: Mapping[str, str]) -> tuple[str, bool]:

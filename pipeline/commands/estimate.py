@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print a table for each storyboard, and one total for several."""
     from pipeline.commands.inputs import load, provider_of  # noqa: PLC0415 - slow to import
-    from pipeline.pricing import RATE_CARDS, dollars, estimate  # noqa: PLC0415
+    from pipeline.pricing import RATE_CARDS, dollars, estimate, usd_text  # noqa: PLC0415
     from pipeline.report import Messages, estimate_text  # noqa: PLC0415
 
     loaded = load(args, Messages(sys.stderr, quiet=args.quiet))
@@ -39,28 +39,34 @@ def main(args: argparse.Namespace) -> int:
             {
                 "storyboard": storyboard.name,
                 "provider": provider,
-                "total_usd": str(price.total_usd),
+                "total_usd": usd_text(price.total_usd),
                 "source": price.card.source,
                 "read_on": price.card.read_on.isoformat(),
                 "shots": [
                     {
                         "id": line.shot_id,
-                        "duration_s": line.duration_s,
+                        "duration_s": _number(line.billed_s),
                         "resolution": line.resolution.value,
                         "images": line.references,
                         "takes": line.takes,
-                        "take_usd": str(line.take_usd),
-                        "total_usd": str(line.total_usd),
+                        "take_usd": usd_text(line.take_usd),
+                        "total_usd": usd_text(line.total_usd),
+                        "note": line.note,
                     }
                     for line in price.lines
                 ],
             }
         )
     if args.json:
-        result = {"storyboards": rows, "total_usd": str(total_usd)}
+        result = {"storyboards": rows, "total_usd": usd_text(total_usd)}
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
     elif texts:
         if len(texts) > 1:
             texts.append(f"all {len(texts)} storyboards: {dollars(total_usd)}")
         sys.stdout.write("\n\n".join(texts) + "\n")
     return gravest([*loaded.codes, ExitCode.DONE])
+
+
+def _number(seconds: Decimal) -> int | float:
+    """A length as a JSON number, with a point only where it has a fraction."""
+    return int(seconds) if seconds == seconds.to_integral_value() else float(seconds)

@@ -12,8 +12,8 @@ from pipeline.commands.inputs import provider_of
 from pipeline.journal import JOURNAL_NAME, check_first_run, read_events
 from pipeline.ledger import Ledger, fold
 from pipeline.model import Storyboard
-from pipeline.planning import Action, Plan, film_cut, film_key, make_plan
-from pipeline.pricing import RATE_CARDS, Estimate, estimate
+from pipeline.planning import Action, Plan, bought_prices, film_cut, film_key, make_plan
+from pipeline.pricing import RATE_CARDS, Estimate, estimate, usd_text
 from pipeline.summary import FilmRecord, film_is_current, missing_clips, read_film_record
 from pipeline.workspace import find_folder, holds_paid_work
 
@@ -70,12 +70,18 @@ def plan_job(
         folder=folder,
         ledger=ledger,
         plan=plan,
-        estimate=estimate(storyboard, card),
+        estimate=estimate(storyboard, card, bought=bought_prices(plan, ledger)),
         recorded_film=read_film_record(folder),
     )
 
 
-def read_job(args: argparse.Namespace, storyboard: Storyboard) -> Job:
+def read_job(
+    args: argparse.Namespace,
+    storyboard: Storyboard,
+    *,
+    retake: frozenset[str] = frozenset(),
+    only: frozenset[str] | None = None,
+) -> Job:
     """Plan one storyboard without locking or writing anything."""
     provider = provider_of(args, storyboard)
     folder = find_folder(args.out, storyboard.name, provider)
@@ -85,7 +91,7 @@ def read_job(args: argparse.Namespace, storyboard: Storyboard) -> Job:
     if not is_free(provider) and not holds_paid_work(folder):
         # An animatic lies there; it makes room when paid work begins.
         ledger = Ledger()
-    return plan_job(args, storyboard, folder, ledger)
+    return plan_job(args, storyboard, folder, ledger, retake=retake, only=only)
 
 
 def plan_json(job: Job) -> dict[str, Any]:
@@ -96,17 +102,18 @@ def plan_json(job: Job) -> dict[str, Any]:
         "provider": job.provider,
         "folder": str(job.folder),
         "finished": job.is_finished,
-        "estimate_usd": str(job.estimate.total_usd),
-        "spent_usd": str(plan.spent_usd),
-        "reserved_usd": str(plan.reserved_usd),
-        "buy_usd": str(plan.buy_usd),
+        "estimate_usd": usd_text(job.estimate.total_usd),
+        "notes": list(job.estimate.notes),
+        "spent_usd": usd_text(plan.spent_usd),
+        "reserved_usd": usd_text(plan.reserved_usd),
+        "buy_usd": usd_text(plan.buy_usd),
         "takes": [
             {
                 "slate": take.slate,
                 "shot": take.shot.id,
                 "take": take.take,
                 "action": take.action.value,
-                "price_usd": str(take.price_usd),
+                "price_usd": usd_text(take.price_usd),
                 "reason": take.reason,
                 "task_id": take.attempt.task_id if take.attempt else None,
             }

@@ -50,6 +50,20 @@ def add_out(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """--only SHOT and --retake SHOT."""
+    parser.add_argument(
+        "--only", action="append", metavar="SHOT", help="work on this shot only (repeatable)"
+    )
+    parser.add_argument(
+        "--retake",
+        action="append",
+        default=[],
+        metavar="SHOT",
+        help="buy one more take of this shot (repeatable)",
+    )
+
+
 def add_output_style(parser: argparse.ArgumentParser) -> None:
     """--json and --quiet."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from pipeline.capabilities import PromptDialect
-from pipeline.commands.options import add_manifests, add_out, add_output_style
-from pipeline.errors import ExitCode, gravest
+from pipeline.commands.options import add_manifests, add_out, add_output_style, add_selection
+from pipeline.errors import ExitCode, UsageError, gravest
 
 if TYPE_CHECKING:
     from pipeline.commands.jobs import Job
@@ -27,10 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n"
         "  storyboard plan manifests/aurora-bottle.yaml\n"
+        "  storyboard plan --retake opening manifests/aurora-bottle.yaml\n"
         "  storyboard plan --compare manifests/aurora-bottle.yaml"
     )
     add_manifests(parser)
     add_out(parser)
+    add_selection(parser)
     parser.add_argument(
         "--compare",
         action="store_true",
@@ -46,12 +48,16 @@ def main(args: argparse.Namespace) -> int:
     """Print one table for each storyboard."""
     if args.compare:
         return _compare(args)
-    from pipeline.commands.inputs import load  # noqa: PLC0415 - slow to import
+    from pipeline.commands.inputs import load, shot_names  # noqa: PLC0415 - slow to import
     from pipeline.commands.jobs import plan_json, read_job  # noqa: PLC0415
     from pipeline.report import Messages, plan_text  # noqa: PLC0415
 
     loaded = load(args, Messages(sys.stderr, quiet=args.quiet))
-    jobs = [read_job(args, storyboard) for storyboard in loaded.storyboards]
+    only, retake = args.only, frozenset(args.retake)
+    if only is not None:
+        only = frozenset(shot_names("--only", only, loaded.storyboards))
+    shot_names("--retake", retake, loaded.storyboards)
+    jobs = [read_job(args, each, retake=retake, only=only) for each in loaded.storyboards]
     if args.json:
         result = {"plans": [plan_json(job) for job in jobs]}
         sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
@@ -84,7 +90,13 @@ def _prompts(job: Job) -> str:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    """Exit 0 where some provider can make all of every storyboard, else 65."""
+    """Exit 0 where some provider can make all of every storyboard, else 65.
+
+    Raises:
+        UsageError: beside ``--only`` or ``--retake``, which are about what is bought already.
+    """
+    if args.only is not None or args.retake:
+        raise UsageError("--compare prices whole storyboards", hint="leave --only and --retake out")
     from pipeline.commands.compare import (  # noqa: PLC0415 - slow to import
         PAID,
         compare,

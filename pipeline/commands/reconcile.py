@@ -98,18 +98,20 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _as_json(result: Reconciliation) -> str:
+    from pipeline.pricing import usd_text  # noqa: PLC0415 - only here
+
     data = {
         "agrees": result.agrees,
-        "spent_usd": str(result.spent_usd),
-        "billed_usd": str(result.billed_usd),
-        "refunded_usd": str(result.refunded_usd),
+        "spent_usd": usd_text(result.spent_usd),
+        "billed_usd": usd_text(result.billed_usd),
+        "refunded_usd": usd_text(result.refunded_usd),
         "findings": [
             {
                 "kind": finding.kind.value,
                 "task_id": finding.task_id,
                 "slate": finding.slate,
-                "billed_usd": str(finding.billed_usd),
-                "expected_usd": str(finding.expected_usd),
+                "billed_usd": usd_text(finding.billed_usd),
+                "expected_usd": usd_text(finding.expected_usd),
             }
             for finding in result.findings
         ],

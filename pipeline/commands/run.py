@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 
 from pipeline.commands.hooks import add_webhooks
-from pipeline.commands.options import add_manifests, add_out, add_output_style, dollars_option
+from pipeline.commands.options import (
+    add_manifests,
+    add_out,
+    add_output_style,
+    add_selection,
+    dollars_option,
+)
 
 HELP = "make the film: buy what is missing, fetch, check, join; also resumes"
 
@@ -42,16 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="another key or base URL than before, but the same account: fetch what it bought",
     )
-    parser.add_argument(
-        "--only", action="append", metavar="SHOT", help="work on this shot only (repeatable)"
-    )
-    parser.add_argument(
-        "--retake",
-        action="append",
-        default=[],
-        metavar="SHOT",
-        help="buy one more take of this shot (repeatable)",
-    )
+    add_selection(parser)
     add_webhooks(parser)
 
 

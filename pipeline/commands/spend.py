@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
     """Print a line for each day, storyboard and provider, and their total."""
     from pipeline.journal import JOURNAL_NAME, read_events  # noqa: PLC0415 - only here
     from pipeline.ledger import fold  # noqa: PLC0415
-    from pipeline.pricing import dollars  # noqa: PLC0415
+    from pipeline.pricing import dollars, usd_text  # noqa: PLC0415
     from pipeline.report import table  # noqa: PLC0415
     from pipeline.spending import spend_lines  # noqa: PLC0415
 
@@ -69,13 +69,22 @@ def main(args: argparse.Namespace) -> int:
         and (args.since is None or line.day >= args.since)
     ]
     rows: list[dict[str, Any]] = [
-        {column: getattr(line, column) for column in _COLUMNS} for line in lines
+        {
+            column: usd_text(value) if isinstance(value, Decimal) else value
+            for column in _COLUMNS
+            for value in [getattr(line, column)]
+        }
+        for line in lines
     ]
     total_usd = sum((line.spent_usd for line in lines), Decimal(0))
     reserved_usd = sum((line.reserved_usd for line in lines), Decimal(0))
     if args.json:
-        result = {"lines": rows, "spent_usd": total_usd, "reserved_usd": reserved_usd}
-        sys.stdout.write(json.dumps(result, indent=2, default=str) + "\n")
+        result = {
+            "lines": rows,
+            "spent_usd": usd_text(total_usd),
+            "reserved_usd": usd_text(reserved_usd),
+        }
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
     elif args.csv:
         writer = csv.DictWriter(sys.stdout, fieldnames=_COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -62,7 +62,8 @@ class TaskStatus:
     already); ``flagged`` whether the provider marked an output as unsafe; ``code`` and ``message``
     say why a task failed, or, beside outputs, why there are fewer than were asked for.
     ``cost_usd`` what the provider says that the whole task cost, None where it does not say.
-    ``reference_lost``: it failed because a reference could not be fetched or read.
+    ``reference_lost``: it failed because a reference could not be fetched or read;
+    ``no_credit``: because the account has no credit.
     """
 
     phase: TaskPhase
@@ -73,6 +74,7 @@ class TaskStatus:
     message: str = ""
     cost_usd: Decimal | None = None
     reference_lost: bool = False
+    no_credit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from pipeline.providers.base import (
     UploadTicket,
 )
 from pipeline.providers.runware_answers import Envelope, failed_question, read_acceptance, read_item
+from pipeline.providers.runware_faults import FaultKind, read_faults
 from pipeline.providers.runware_status import read_task
 from pipeline.text import clean
 
@@ -127,10 +128,10 @@ class Runware:
         return _post({"taskType": "getTaskDetails", "taskUUID": task_id})
 
     def read_details(self, reply: HttpReply, task_id: str) -> bool:
-        """Whether the archive shows what was asked or answered under that id.
+        """Whether the archive shows that there was a task of that id, however it ended.
 
-        It keeps the latest answer only, which may be the refusal of a second sending: True says
-        that the id was used, not that a task of it is running.
+        It keeps the latest answer only. A plain refusal proves no task; one of a second sending,
+        which says that the id is in use, does.
 
         Raises:
             KeyRefused, RateLimited, Unavailable: the question failed.
@@ -139,7 +140,7 @@ class Runware:
         envelope = Envelope(reply, task_id)
         yes = 200 <= reply.status < 300
         if yes and envelope.items:
-            return any(_holds_something(item) for item in envelope.items)
+            return any(_holds_task(item) for item in envelope.items)
         refused = envelope.addressed or envelope.unaddressed or envelope.strange
         error = failed_question(reply, envelope)
         if (yes and envelope.empty and not refused) or isinstance(error, UnknownTask):
@@ -212,8 +213,15 @@ def _size(request: TakeRequest) -> dict[str, Any]:
     return {"width": request.size.width_px, "height": request.size.height_px}
 
 
-def _holds_something(item: dict[str, Any]) -> bool:
-    """Whether an entry of the archive is more than a frame around nothing."""
+def _holds_task(item: dict[str, Any]) -> bool:
+    """Whether an entry of the archive is of a task, and not of a submission that made none."""
     answer = item.get("response")
-    parts = (answer.get("data"), answer.get("errors")) if isinstance(answer, dict) else ()
-    return bool(item.get("request")) or any(parts)
+    told = answer if isinstance(answer, dict) else {}
+    if told.get("data"):
+        return True
+    if told.get("errors"):
+        return any(
+            fault.is_verdict or fault.kind in {FaultKind.TASK, FaultKind.CONFLICT}
+            for fault in read_faults(told)
+        )
+    return bool(item.get("request"))

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.errors import (
     ConfigurationError,
     KeyRefused,
+    NoCredit,
     ProviderError,
     RateLimited,
     ReferenceRefused,
@@ -156,8 +157,10 @@ def _refusal(
         return RateLimited(text, retry_after_s=read_retry_after(reply))
     code = first.code or str(reply.status)
     made = Rejected
-    if kind in {FaultKind.KEY, FaultKind.MONEY}:
+    if kind is FaultKind.KEY:
         made = KeyRefused
+    elif kind is FaultKind.MONEY:
+        made = NoCredit
     elif kind is FaultKind.REFERENCE:
         made = ReferenceRefused
     return made(text, hint=_HINTS[kind], code=code)
@@ -179,6 +182,8 @@ def failed_question(reply: HttpReply, envelope: Envelope) -> ProviderError | Con
         return RateLimited(text, retry_after_s=read_retry_after(reply))
     if reply.status < 500 and (reply.status == 401 or FaultKind.KEY in kinds):
         return KeyRefused(text, hint=_HINTS[FaultKind.KEY], code=str(reply.status))
+    if reply.status < 500 and FaultKind.MONEY in kinds:
+        return NoCredit(text, hint=_HINTS[FaultKind.MONEY], code=str(reply.status))
     if FaultKind.GONE in kinds and reply.status < 500 and not envelope.strange:
         return UnknownTask("the provider does not know it (any more)")
     return Unavailable(text)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from pipeline.errors import UnknownTask
-from pipeline.providers.answers import read_usd
+from pipeline.providers.answers import is_text, read_usd
 from pipeline.providers.base import HttpReply, TaskPhase, TaskStatus
 from pipeline.providers.runware_answers import Envelope, failed_question
 from pipeline.providers.runware_faults import Fault, FaultKind, read_item_fault
@@ -87,6 +87,7 @@ def _status(envelope: Envelope, of_task: Sequence[Fault], results: int) -> TaskS
             message=told,
             cost_usd=cost_usd,
             reference_lost=any(fault.kind is FaultKind.REFERENCE for fault in faults),
+            no_credit=any(fault.kind is FaultKind.MONEY for fault in faults),
         )
     wanted = max(results, ended)
     if told and wanted > 1:
@@ -109,7 +110,7 @@ def _sort(items: Sequence[dict[str, Any]]) -> _Results:
     for item in items:
         url = item.get("videoURL")
         # Results pushed over a socket, and the page's examples, have an address and no status.
-        if isinstance(url, str) and url and _word(item) not in _WAITING_WORDS:
+        if is_text(url) and url and _word(item) not in _WAITING_WORDS:
             good[_result_id(item) or url] = item
         else:
             rest.append(item)

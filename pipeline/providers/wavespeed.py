@@ -26,7 +26,7 @@ from pipeline.providers.base import (
     TaskStatus,
     UploadTicket,
 )
-from pipeline.providers.wavespeed_answers import describe, read_data, refusal
+from pipeline.providers.wavespeed_answers import NO_CREDIT, describe, read_data, refusal
 from pipeline.providers.wavespeed_books import WaveSpeedBooks, inputs_of
 from pipeline.text import clean
 
@@ -37,7 +37,7 @@ _NOT_FETCHED = "1402"
 _CODE_WORDS = {
     "1200": "refused by content moderation",
     _NOT_FETCHED: "a reference image could not be fetched",
-    "1407": "not enough credit",
+    NO_CREDIT: "not enough credit",
     "5004": "timed out at the provider",
 }
 
@@ -150,6 +150,7 @@ class WaveSpeed:
                 code=code,
                 message=text,
                 reference_lost=code == _NOT_FETCHED,
+                no_credit=code == NO_CREDIT,
             )
         return TaskStatus(phase=TaskPhase.RUNNING, word=clean(word, limit=40))
 

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.errors import (
     ConfigurationError,
     KeyRefused,
+    NoCredit,
     ProviderError,
     RateLimited,
     Rejected,
@@ -53,7 +54,7 @@ def refusal(reply: HttpReply, *, status: int | None = None) -> ProviderError | C
     if status in {401, 403}:
         return KeyRefused(text, hint="check the key and the account", code=str(status))
     if status == 402 or _error_code(reply) == NO_CREDIT:
-        return KeyRefused(text, hint="top up the account", code=NO_CREDIT)
+        return NoCredit(text, hint="top up the account", code=NO_CREDIT)
     if status >= 500 or status < 300:
         return Unavailable(text)
     return Rejected(text, hint="change the shot, then run again", code=str(status))

@@ -5,7 +5,8 @@ Only PyAV ever opens it, by the name of a demuxer, so that a playlist or a scrip
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import av
 import av.error
+from av.container import InputContainer
 from PIL import Image, ImageOps
 
 from pipeline.errors import MediaError
@@ -28,7 +30,8 @@ _SHADOW, _MIDDLE, _LIGHT = (8, 22, 46), (96, 132, 148), (255, 236, 206)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footage:
-    """Size in pixels as stored, and length in seconds to the millisecond."""
+    """Size in pixels as stored, and how long its picture lasts: seconds, to the millisecond
+    upwards. Longer sound is not paid for."""
 
     width_px: int
     height_px: int
@@ -50,19 +53,43 @@ def probe(path: Path) -> Footage:
     try:
         with av.open(str(path), format=_demuxer(path)) as container:
             stream = container.streams.video[0]
-            if stream.duration is not None and stream.time_base is not None:
-                length = Fraction(stream.duration) * stream.time_base
-            elif container.duration is not None:
-                length = Fraction(container.duration, av.time_base)
-            else:
-                raise _unusable("it does not say how long it is")
+            length = _shown_s(container)
             size = stream.codec_context.width, stream.codec_context.height
     except (av.error.FFmpegError, IndexError, OSError) as exc:
         raise _unusable(str(exc)) from exc
     if length <= 0 or min(size) < 2:
         raise _unusable("it has no picture")
-    duration_s = Decimal(round(length * 1000)) / 1000
+    duration_s = Decimal(math.ceil(length * 1000)) / 1000
     return Footage(width_px=size[0], height_px=size[1], duration_s=duration_s)
+
+
+def _shown_s(container: InputContainer) -> Fraction:
+    """How long the pictures are shown: as many frames of its rate as there are, where it has one.
+
+    What a file says of its own length is often that of the sound, and WebM's times are rounded to
+    the millisecond.
+    """
+    stream = container.streams.video[0]
+    tick_s, shown, end = Fraction(stream.time_base or 1), [], 0
+    is_vp8 = stream.codec_context.name == "vp8"
+    for packet in container.demux(stream):
+        # VP8 keeps pictures that are never shown, which others are predicted from.
+        is_hidden = is_vp8 and packet.size > 0 and not bytes(packet)[0] & 0x10
+        if packet.pts is not None and not packet.is_discard and not is_hidden:
+            shown.append(packet.pts)
+            end = max(end, packet.pts + (packet.duration or 0))
+    if not shown:
+        return Fraction(0)
+    shown.sort()
+    for rate in filter(None, (stream.base_rate, stream.average_rate)):
+        if _is_steady(shown, 1 / (Fraction(rate) * tick_s)):
+            return len(shown) / Fraction(rate)
+    return (end - shown[0]) * tick_s
+
+
+def _is_steady(shown: Sequence[int], frame_ticks: Fraction) -> bool:
+    """Whether every picture comes within one tick of its turn."""
+    return all(abs(at - shown[0] - turn * frame_ticks) <= 1 for turn, at in enumerate(shown))
 
 
 def recoloured(path: Path, frame: tuple[int, int], *, fps: int, frames: int) -> Iterator[Planes]:

@@ -66,7 +66,7 @@ def test_status_and_spend_tell_what_was_bought(
     assert spent["spent_usd"] == "0.60"
     assert spent["lines"][0]["storyboard"] == "ad"
     assert studio.run("spend", "--csv") == 0
-    assert studio.stdout.splitlines()[1].endswith(",ad,wavespeed,2,0.60,0,0")
+    assert studio.stdout.splitlines()[1].endswith(",ad,wavespeed,2,0.60,0.00,0.00")
 
 
 def test_lost_answer_without_history_waits_for_a_person_who_names_the_task(

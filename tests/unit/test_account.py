@@ -345,16 +345,27 @@ def test_start_that_a_dead_run_never_sent_is_free_at_once(store: AccountStore) -
     bronze = Allowance(starts=2, window_s=60.0, max_tasks=2, lanes=1)
     assert store.try_start("mine-dead", bronze) == 0
     assert store.reserve("mine-dead", Decimal(3), None)
-    store.heed_journal("mine-", known=(), running=(), charged=())
+    store.heed_journal("mine-", known=(), running=(), charged={})
     assert store.spent_today_usd() == 0
     assert store.try_start("mine-a", bronze) == 0
+
+
+def test_day_counts_what_a_task_did_cost_once_that_is_known(store: AccountStore) -> None:
+    for attempt_id in ("mine-a", "mine-b", "theirs"):
+        assert store.reserve(attempt_id, Decimal(3), Decimal(9))
+    store.settle({"mine-a": Decimal("2.5"), "never-reserved": Decimal(7)})
+    assert store.spent_today_usd() == Decimal("8.5")
+    # What a run that died could not say here any more stands in its journal.
+    prices = {"mine-a": Decimal("2.5"), "mine-b": Decimal(0)}
+    store.heed_journal("mine-", known=prices, running=(), charged=prices)
+    assert store.spent_today_usd() == Decimal("5.5")
 
 
 def test_start_of_another_storyboard_is_not_touched(store: AccountStore) -> None:
     bronze = Allowance(starts=2, window_s=60.0, max_tasks=2, lanes=1)
     assert store.try_start("theirs-a", bronze) == 0
     assert store.reserve("theirs-a", Decimal(3), None)
-    store.heed_journal("mine-", known=(), running=(), charged=())
+    store.heed_journal("mine-", known=(), running=(), charged={})
     assert store.spent_today_usd() == 3
     assert store.try_start("mine-a", bronze) > 0
 
@@ -362,7 +373,7 @@ def test_start_of_another_storyboard_is_not_touched(store: AccountStore) -> None
 def test_start_in_doubt_keeps_its_lane(store: AccountStore) -> None:
     bronze, dead = Allowance(starts=2, window_s=60.0, max_tasks=2, lanes=1), {"mine-dead"}
     assert store.try_start("mine-dead", bronze) == 0
-    store.heed_journal("mine-", known=dead, running=dead, charged=dead)
+    store.heed_journal("mine-", known=dead, running=dead, charged={"mine-dead": Decimal(3)})
     assert store.try_start("mine-a", bronze) > 0
 
 
@@ -374,7 +385,7 @@ def test_place_of_a_task_that_ended_as_its_run_died_is_free(
     store.answered("mine-dead", "task-dead")
     clock.forward(20)
     assert store.try_start("mine-a", one_at_once) > 0
-    store.heed_journal("mine-", known={"mine-dead"}, running=(), charged={"mine-dead"})
+    store.heed_journal("mine-", known={"mine-dead"}, running=(), charged={"mine-dead": Decimal(3)})
     assert store.try_start("mine-a", one_at_once) == 0
 
 
@@ -385,7 +396,7 @@ def test_start_that_the_provider_refused_counts_for_the_next_run_too(
     assert store.try_start("mine-refused", one_a_minute) == 0
     store.answered("mine-refused", None)
     clock.forward(1)
-    store.heed_journal("mine-", known={"mine-refused"}, running=(), charged=())
+    store.heed_journal("mine-", known={"mine-refused"}, running=(), charged={})
     assert store.try_start("mine-a", one_a_minute) == pytest.approx(59)
 
 

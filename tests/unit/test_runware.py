@@ -20,6 +20,7 @@ from pipeline.capabilities import RUNWARE, PromptDialect
 from pipeline.errors import (
     ConfigurationError,
     KeyRefused,
+    NoCredit,
     ProviderError,
     RateLimited,
     ReferenceRefused,
@@ -237,9 +238,9 @@ def test_conflict_about_anything_else_proves_nothing(status: int, task_id: str |
     [
         ("refused_key", 401, KeyRefused, "invalidApiKey"),
         ("refused_key", 403, KeyRefused, "invalidApiKey"),
-        ("refused_credit", 200, KeyRefused, "videoInferenceInsufficientCredits"),
-        ("refused_credit", 400, KeyRefused, "videoInferenceInsufficientCredits"),
-        ("refused_credit", 402, KeyRefused, "videoInferenceInsufficientCredits"),
+        ("refused_credit", 200, NoCredit, "videoInferenceInsufficientCredits"),
+        ("refused_credit", 400, NoCredit, "videoInferenceInsufficientCredits"),
+        ("refused_credit", 402, NoCredit, "videoInferenceInsufficientCredits"),
         ("refused_parameter", 200, Rejected, "unsupportedDimensions"),
         ("refused_parameter", 400, Rejected, "unsupportedDimensions"),
         ("refused_safety", 200, Rejected, "contentPolicyViolation"),
@@ -263,7 +264,7 @@ def test_recorded_refusal_made_no_task(
     [
         (400, Rejected),
         (401, KeyRefused),
-        (402, KeyRefused),
+        (402, NoCredit),
         (403, KeyRefused),
         (404, ConfigurationError),
         (405, ConfigurationError),
@@ -384,7 +385,7 @@ def test_failed_entry_of_our_task_counts_as_an_error_about_it() -> None:
     ("codes", "error"),
     [
         (("unsupportedDuration", "invalidApiKey"), KeyRefused),
-        (("rateLimitExceeded", "insufficientCredits"), KeyRefused),
+        (("rateLimitExceeded", "insufficientCredits"), NoCredit),
         (("rateLimitExceeded", "missingPositivePrompt"), Rejected),
     ],
 )
@@ -546,6 +547,12 @@ def details(**fields: Any) -> HttpReply:
     [
         (sample("details"), True),
         (details(request=[], response={"errors": [fault("timeoutProvider")]}), True),
+        (details(request=[{}], response={"errors": [fault("conflictTaskUUID")]}), True),
+        (details(request=[{}], response={"errors": [fault("invalidX", status="error")]}), True),
+        (details(request=[{}], response={"data": [], "errors": [fault("invalidValue")]}), False),
+        (details(request=[{}], response={"errors": [fault("insufficientCredits")]}), False),
+        (details(request=[{}], response={"errors": ["no"]}), False),
+        (details(request=[{}]), True),
         (details(request=[], response={"data": []}), False),
         (details(), False),
         (sample("result_unknown"), False),
@@ -553,7 +560,9 @@ def details(**fields: Any) -> HttpReply:
         (reply(200, {"errors": [{"code": "taskNotFound"}]}), False),
     ],
 )
-def test_archive_says_whether_an_id_was_ever_used(answer: HttpReply, known: bool) -> None:
+def test_archive_says_whether_there_was_a_task_and_a_refusal_is_none(
+    answer: HttpReply, known: bool
+) -> None:
     assert dialect.build_details(TASK_ID).json == [
         {"taskType": "getTaskDetails", "taskUUID": TASK_ID}
     ]

@@ -11,6 +11,7 @@ from test_runware import OTHER_ID, TASK_ID, dialect, fault, reply, sample
 from pipeline.errors import (
     ConfigurationError,
     KeyRefused,
+    NoCredit,
     RateLimited,
     StoryboardError,
     Unavailable,
@@ -255,7 +256,7 @@ def test_nothing_about_our_id_is_an_unknown_task(unknown: HttpReply) -> None:
         (reply(500, {"data": [item()]}), Unavailable),
         (reply(500, {"errors": [fault("taskNotFound")]}), Unavailable),
         (reply(400, {"data": [item()]}), Unavailable),
-        (reply(402), Unavailable),
+        (reply(402), NoCredit),
         (reply(404, b"<html>"), Unavailable),
         (reply(404, {"data": []}), Unavailable),
         (reply(200, b""), Unavailable),
@@ -269,7 +270,8 @@ def test_nothing_about_our_id_is_an_unknown_task(unknown: HttpReply) -> None:
         (answer(errors=[fault("timeoutProvider", taskUUID=OTHER_ID)]), Unavailable),
         (answer(errors=[fault("taskNotFound", taskUUID=OTHER_ID)]), Unavailable),
         (answer(errors=[fault("timeoutProvider", taskUUID=None)]), Unavailable),
-        (answer(errors=[fault("insufficientCredits", taskUUID=None)], status=402), Unavailable),
+        (answer(errors=[fault("insufficientCredits", taskUUID=None)], status=402), NoCredit),
+        (answer(errors=[fault("insufficientCredits", taskUUID=None)]), NoCredit),
         (answer(errors=["boom"]), Unavailable),
     ],
 )
