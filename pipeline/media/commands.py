@@ -70,12 +70,12 @@ def build_decode(source: str, *, video: VideoInfo) -> list[str]:
     One thread: decoding several frames at a time, ffmpeg loses most of the faults it meets (of 80
     damaged clips 5.1 let 36 pass and 9.0 13; with one thread each let 1 of 160 pass).
     """
-    clip = _picture_input(source, video)
+    clip = picture_input(source, video)
     # The null muxer takes frames as they come: none is doubled or dropped to hold a rate.
     output = ffmpeg.output(
         clip["v:0"], clip["a:0?"], "-", format="null", xerror=None, progress="pipe:1"
     )
-    return _arguments(output)
+    return arguments_of(output)
 
 
 def build_picture(
@@ -87,7 +87,7 @@ def build_picture(
     headers (x264's ``stitchable``), so that they join by copy; one thread, because the bits that
     x264 writes depend on how many there are.
     """
-    picture = _picture_input(source, video)["v:0"]
+    picture = picture_input(source, video)["v:0"]
     if video.sample_aspect != 1:
         picture = picture.filter("scale", "trunc(iw*sar/2)*2", "ih").filter("setsar", 1)
     picture = (
@@ -102,7 +102,7 @@ def build_picture(
             force_original_aspect_ratio="decrease",
             force_divisible_by=2,
             flags="lanczos",
-            in_color_matrix=_color_matrix(video),
+            in_color_matrix=color_matrix(video),
             out_color_matrix="bt709",
             out_range="tv",
         )
@@ -141,7 +141,7 @@ def build_picture(
             **_REPRODUCIBLE,
         },
     )
-    return _arguments(output)
+    return arguments_of(output)
 
 
 def build_sound(
@@ -178,7 +178,7 @@ def build_sound(
         .filter("afade", type="out", start_sample=samples - fade, nb_samples=fade)
     )
     output = ffmpeg.output(sound, target, format=SOUND_FORMAT, copyts=None, xerror=None)
-    return _arguments(output)
+    return arguments_of(output)
 
 
 def build_concat_list(names: Sequence[str], frames: Sequence[int], frame_rate: Fraction) -> str:
@@ -248,10 +248,11 @@ def build_join(
             **texts,
         },
     )
-    return _arguments(output)
+    return arguments_of(output)
 
 
-def _picture_input(source: str, video: VideoInfo) -> ffmpeg.nodes.FilterableStream:
+def picture_input(source: str, video: VideoInfo) -> ffmpeg.nodes.FilterableStream:
+    """A clip as an input that is decoded strictly, by one thread."""
     strictest = _STRICT_DECODERS.get((video.container, video.codec))
     decoder = {} if strictest is None else {"c:v": strictest}
     return _clip_input(source, video.container, max_pixels=MAX_PIXELS, threads=1, **decoder)
@@ -266,11 +267,12 @@ def _clip_input(
     )
 
 
-def _arguments(output: ffmpeg.nodes.OutputStream) -> list[str]:
+def arguments_of(output: ffmpeg.nodes.OutputStream) -> list[str]:
+    """What ``run_ffmpeg`` is given for an output; a file of that name is replaced."""
     return [str(argument) for argument in ffmpeg.get_args(output, overwrite_output=True)]
 
 
-def _color_matrix(video: VideoInfo) -> str:
+def color_matrix(video: VideoInfo) -> str:
     """How to read the colours of a clip; where it does not say, as players do: by its height."""
     if video.colorspace != _COLORSPACE_UNKNOWN:
         return "auto"

@@ -6,6 +6,7 @@ raises ``ClipRejected`` with the reason; nothing here changes the file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -56,11 +57,9 @@ async def verify_clip(
             f"{path.name} has {info.size_bytes} bytes where the server announced {declared_bytes}"
         )
     _check_order(path, video, expected)
-    decoded = await _decode(path, ffmpeg=ffmpeg, video=video)
-    if decoded != video.packets:
-        raise ClipRejected(
-            f"{path.name} is damaged: {decoded} of its {video.packets} frames can be decoded"
-        )
+    await decode_all(
+        path, build_decode(str(path.absolute()), video=video), ffmpeg=ffmpeg, video=video
+    )
     return await _facts(path, info, video)
 
 
@@ -77,6 +76,15 @@ def _check_order(path: Path, video: VideoInfo, expected: Expected) -> None:
         raise ClipRejected(
             f"{path.name} is {video.width_px}x{video.height_px}, which is not {wanted_px}p"
         )
+    check_index(path, video)
+
+
+def check_index(path: Path, video: VideoInfo) -> None:
+    """Refuse a file that holds fewer frames than it says.
+
+    Raises:
+        ClipRejected: with both figures.
+    """
     total = video.packets + video.hidden_packets
     if video.declared_frames not in (0, total):
         raise ClipRejected(
@@ -84,11 +92,27 @@ def _check_order(path: Path, video: VideoInfo, expected: Expected) -> None:
         )
 
 
-async def _decode(path: Path, *, ffmpeg: Path, video: VideoInfo) -> int:
+async def decode_all(
+    path: Path,
+    arguments: Sequence[str],
+    *,
+    ffmpeg: Path,
+    video: VideoInfo,
+    cwd: Path | None = None,
+) -> None:
+    """Carry out a strict decode that reports its progress on standard output.
+
+    Args:
+        path: for messages; what is decoded stands in the arguments.
+    Raises:
+        ClipRejected: it cannot be decoded to its end, or not without errors, or is short of frames.
+        MediaError: ffmpeg itself could not do its work; says nothing about the clip.
+    """
     try:
         run = await run_ffmpeg(
-            build_decode(str(path.absolute()), video=video),
+            arguments,
             ffmpeg=ffmpeg,
+            cwd=cwd,
             time_limit_s=_LIMIT_FLOOR_S + _LIMIT_PER_SECOND * float(video.duration_s),
         )
     except FfmpegMissing:
@@ -108,7 +132,11 @@ async def _decode(path: Path, *, ffmpeg: Path, video: VideoInfo) -> int:
             returncode=0,
             stderr_tail=run.stderr_tail,
         )
-    return _last_frame_count(run.stdout)
+    decoded = _last_frame_count(run.stdout)
+    if decoded != video.packets:
+        raise ClipRejected(
+            f"{path.name} is damaged: {decoded} of its {video.packets} frames can be decoded"
+        )
 
 
 def _last_frame_count(report: bytes) -> int:

@@ -1,0 +1,1 @@
+"""From checked clips to finished deliverables: made, measured, judged, described."""
