@@ -8,6 +8,7 @@ to pictures here; whether the media data is sound is for ``verify`` to find out.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -143,13 +144,33 @@ class _Structure:
     upright: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tick:
-    pts: int
-    dts: int
-    duration: int
-    is_keyframe: bool
-    is_hidden: bool
+class _Track:
+    """What the packets of one track add up to, in ticks of its clock.
+
+    A film has half a million packets: their starts are kept as plain numbers, all else as sums.
+    """
+
+    def __init__(self) -> None:
+        self.starts = array("q")
+        self.hidden = 0
+        self.end = 0
+        self.begins_with_keyframe = False
+        self.reorder = 0
+
+    def add(self, packet: Packet[Stream], pts: int) -> None:
+        """Count one packet."""
+        if not self.starts and not self.hidden:
+            self.begins_with_keyframe = packet.is_keyframe
+        if packet.is_discard or _is_never_shown(packet):
+            self.hidden += 1
+            return
+        end = pts + (packet.duration or 0)
+        if not self.starts:
+            # Matroska does not store when to decode a picture, and not all can be worked out.
+            self.reorder = 0 if packet.dts is None else pts - packet.dts
+            self.end = end
+        self.starts.append(pts)
+        self.end = max(self.end, end)
 
 
 def probe(path: Path, container: Container = Container.MP4) -> MediaInfo:
@@ -200,25 +221,16 @@ def _read_tracks(
 ) -> tuple[VideoInfo | None, AudioInfo | None]:
     video = file.streams.video[0] if file.streams.video else None
     audio = file.streams.audio[0] if file.streams.audio else None
-    ticks: dict[int, list[_Tick]] = {stream.index: [] for stream in (video, audio) if stream}
-    if not ticks:
+    tracks = {stream.index: _Track() for stream in (video, audio) if stream}
+    if not tracks:
         return None, None
     for packet in file.demux(*(stream for stream in (video, audio) if stream)):
-        if packet.pts is None:
-            continue  # the empty packet that ends each track
-        ticks[packet.stream_index].append(
-            _Tick(
-                pts=packet.pts,
-                # Matroska does not store when to decode a picture, and not all can be worked out.
-                dts=packet.pts if packet.dts is None else packet.dts,
-                duration=packet.duration or 0,
-                is_keyframe=packet.is_keyframe,
-                is_hidden=packet.is_discard or _is_never_shown(packet),
-            )
-        )
+        # The packet that ends each track is empty, and stands nowhere in time.
+        if packet.pts is not None:
+            tracks[packet.stream_index].add(packet, packet.pts)
     return (
-        _video_info(video, ticks[video.index], structure, name=name) if video else None,
-        _audio_info(audio, ticks[audio.index]) if audio else None,
+        _video_info(video, tracks[video.index], structure, name=name) if video else None,
+        _audio_info(audio, tracks[audio.index]) if audio else None,
     )
 
 
@@ -229,14 +241,13 @@ def _is_never_shown(packet: Packet[Stream]) -> bool:
 
 
 def _video_info(
-    stream: VideoStream, ticks: Sequence[_Tick], structure: _Structure, *, name: str
+    stream: VideoStream, track: _Track, structure: _Structure, *, name: str
 ) -> VideoInfo | None:
-    shown = [tick for tick in ticks if not tick.is_hidden]
-    if not shown:
+    if not track.starts:
         return None
     context = stream.codec_context
     time_base = _fraction(stream.time_base or _MICROSECOND)
-    starts = sorted(tick.pts for tick in shown)
+    starts = sorted(track.starts)
     rates = [_fraction(rate) for rate in (stream.base_rate, stream.average_rate) if rate]
     if not rates:
         raise ClipRejected(f"{name} has a picture track without a frame rate")
@@ -260,13 +271,13 @@ def _video_info(
         time_base=time_base,
         extradata_sha256=hashlib.sha256(context.extradata or b"").hexdigest(),
         upright=structure.upright,
-        packets=len(shown),
+        packets=len(starts),
         declared_frames=structure.pictures or stream.frames,
-        hidden_packets=len(ticks) - len(shown),
-        starts_with_keyframe=ticks[0].is_keyframe,
+        hidden_packets=track.hidden,
+        starts_with_keyframe=track.begins_with_keyframe,
         first_pts=starts[0],
-        reorder_ticks=shown[0].pts - shown[0].dts,
-        length_ticks=max(tick.pts + tick.duration for tick in shown) - starts[0],
+        reorder_ticks=track.reorder,
+        length_ticks=track.end - starts[0],
         on_grid=bool(regular),
     )
 
@@ -276,20 +287,20 @@ def _is_on_grid(starts: Sequence[int], frame_ticks: Fraction) -> bool:
     return all(abs(pts - starts[0] - index * frame_ticks) <= 1 for index, pts in enumerate(starts))
 
 
-def _audio_info(stream: AudioStream, ticks: Sequence[_Tick]) -> AudioInfo | None:
-    if not ticks:
+def _audio_info(stream: AudioStream, track: _Track) -> AudioInfo | None:
+    if not track.starts:
         return None
     time_base = _fraction(stream.time_base or _MICROSECOND)
     # The track's start excludes the encoder's priming, which the first packets still hold.
-    start = ticks[0].pts if stream.start_time is None else stream.start_time
+    start = track.starts[0] if stream.start_time is None else stream.start_time
     return AudioInfo(
         stream_index=stream.index,
         codec=stream.codec_context.codec.canonical_name,
         sample_rate_hz=stream.codec_context.sample_rate,
         channels=stream.codec_context.channels,
-        packets=len(ticks),
+        packets=len(track.starts) + track.hidden,
         start_s=start * time_base,
-        end_s=max(tick.pts + tick.duration for tick in ticks) * time_base,
+        end_s=track.end * time_base,
     )
 
 
