@@ -35,6 +35,13 @@ def examine(
     return code, json.loads(studio.stdout), record
 
 
+def test_the_sandbox_is_always_there_and_needs_nothing(studio: Studio) -> None:
+    assert studio.run("doctor", "--provider", "sandbox") == 0
+    assert "always there" in studio.stdout
+    assert studio.run("doctor", "--provider", "sandbox", "--json") == 0
+    assert json.loads(studio.stdout)["provider"] == "sandbox"
+
+
 @pytest.mark.parametrize(
     ("provider", "prices", "starts"),
     [("wavespeed", ("0.30", "0.30"), 500), ("runware", ("0.422", None), 120)],

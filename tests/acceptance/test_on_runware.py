@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def write(folder: Path, *shots: str, top: str = "") -> Path:
 def make_clip(path: Path, seconds: str) -> None:
     """A clip of 480p to edit."""
     command = [str(find_ffmpeg(os.environ)), "-nostdin", "-v", "error", "-y"]
-    picture = f"color=teal:size=848x480:rate=20:duration={seconds}"
+    picture = f"color=teal:size=848x480:rate=24:duration={seconds}"
     command += ["-f", "lavfi", "-i", picture, "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
     subprocess.run([*command, str(path)], check=True, timeout=60)
 
@@ -62,7 +61,8 @@ TEXT = f'prompt: "a lamp at night", duration: 1, {SMALL}'
 def test_every_kind_of_shot_comes_into_the_film_for_the_price_that_was_told(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_clip(studio.folder / "clip.mp4", "2.05")
+    # 50 frames: no whole number of milliseconds.
+    make_clip(studio.folder / "clip.mp4", "2.0833")
     manifest = write(
         studio.folder,
         REFERENCES,
@@ -74,16 +74,17 @@ def test_every_kind_of_shot_comes_into_the_film_for_the_price_that_was_told(
         assert studio.run("run", *PAID, manifest) == 0, studio.stderr
         record = server.record()
     money = studio.summary("ad")["money"]
-    # 0.05 + 2 pictures, 0.05, 0.05 + 1 picture, 2.05 s at 0.06.
-    assert Decimal(money["estimate_usd"]) == Decimal("0.279")
-    assert Decimal(record["bill"]["total_usd"]) == Decimal(money["spent_usd"]) == Decimal("0.279")
+    # 0.05 + 2 pictures, 0.05, 0.05 + 1 picture, 2.084 s at 0.06.
+    assert money["estimate_usd"] == money["spent_usd"] == "0.28104"
+    assert record["bill"]["total_usd"] == "0.28104"
+    assert "price list says" not in studio.stderr
     assert record["violations"] == []
     shots = studio.summary("ad")["shots"]
     assert [shot["kind"] for shot in shots] == ["references", "text", "frame", "edit"]
     for shot in shots:
         (take,) = shot["takes"]
-        assert Decimal(take["settled_usd"]) == Decimal(take["price_usd"])
-    assert studio.summary("ad")["film"]["duration_s"] == pytest.approx(5.05, abs=0.05)
+        assert take["settled_usd"] == take["price_usd"]
+    assert studio.summary("ad")["film"]["duration_s"] == pytest.approx(5.08, abs=0.05)
     # A finished storyboard asks for nothing.
     assert studio.run("run", *PAID, manifest) == 0
 
@@ -123,10 +124,19 @@ def test_several_takes_come_out_of_one_task(
         assert studio.run("run", *PAID, manifest) == 0, studio.stderr
         record = server.record()
     assert len(record["tasks"]) == 1
+    # However many takes wait for it, its end is asked for once.
+    assert record["violations"] == []
     # Three seconds and one picture.
-    assert Decimal(record["bill"]["total_usd"]) == Decimal("0.152")
+    assert record["bill"]["total_usd"] == "0.152"
     assert studio.summary("ad")["money"]["spent_usd"] == "0.152"
     takes = studio.summary("ad")["shots"][0]["takes"]
+    assert [take["price_usd"] for take in takes] == ["0.052", "0.05", "0.05"]
+    assert [take["settled_usd"] for take in takes] == ["0.052", "0.05", "0.05"]
+    # What it was bought for is not changed by what it would be bought for now.
+    manifest.write_text(manifest.read_text().replace("numberResults: 3", "numberResults: 1"))
+    assert studio.run("plan", "--json", "--provider", "runware", manifest) == 0
+    (plan,) = json.loads(studio.stdout)["plans"]
+    assert (plan["estimate_usd"], plan["buy_usd"]) == ("0.152", "0.00")
     assert len({take["sha256"] for take in takes}) == len({take["clip"] for take in takes}) == 3
 
 
@@ -138,8 +148,14 @@ def test_a_task_that_fails_is_named_with_its_code(
     with runware(monkeypatch, faults=parse_faults({"faults": [rule]})) as server:
         assert studio.run("run", *PAID, manifest) == 1
         assert "timeoutProvider" in studio.stderr
+        # It names no cost, and the bill has given the money back.
+        assert "spent $0.00" in studio.stderr
         assert studio.run("run", *PAID, manifest) == 1
         assert len(server.record()["tasks"]) == 1
+        assert server.record()["bill"]["total_usd"] == "0.00"
+    assert studio.summary("ad")["money"]["spent_usd"] == "0.00"
+    (take,) = studio.summary("ad")["shots"][0]["takes"]
+    assert (take["price_usd"], take["settled_usd"]) == ("0.05", "0.00")
 
 
 @pytest.mark.parametrize(
@@ -185,6 +201,34 @@ def test_compare_says_what_each_provider_would_charge_and_cannot_make(studio: St
     assert "images" in second["wavespeed"]["reason"]
     assert studio.run("plan", "--compare", manifest) == 0
     assert "wavespeed cannot make s2" in studio.stdout
+
+
+def test_an_edit_is_shown_at_its_real_length_and_one_of_an_address_as_the_most(
+    studio: Studio,
+) -> None:
+    make_clip(studio.folder / "clip.mp4", "2.0833")
+    address = "https://clips.example.com/clip.mp4"
+    shots = (
+        'video: clip.mp4, prompt: "in blue"',
+        f'video: "{address}", prompt: "in red", duration: 5',
+    )
+    manifest = write(studio.folder, *shots, top="provider: runware")
+    said = "s2: size and length of the clip behind its address are not known; counted as 5 s at"
+    assert studio.run("estimate", manifest) == 0
+    assert "2.084 s" in studio.stdout
+    assert "7.084 s" in studio.stdout
+    assert f"  {said} 720p, the most that it can cost\n" in studio.stdout
+    assert studio.run("estimate", "--json", manifest) == 0
+    ours, theirs = json.loads(studio.stdout)["storyboards"][0]["shots"]
+    assert (ours["duration_s"], ours["note"]) == (2.084, "")
+    assert (theirs["duration_s"], theirs["total_usd"]) == (5, "0.40")
+    assert studio.run("plan", manifest) == 0
+    assert said in studio.stdout
+    assert studio.run("plan", "--json", manifest) == 0
+    (plan,) = json.loads(studio.stdout)["plans"]
+    assert len(plan["notes"]) == 1
+    assert studio.run("plan", "--compare", manifest) == 0
+    assert f"runware, {said}" in studio.stdout
 
 
 def test_the_plan_shows_the_prompt_as_the_provider_gets_it(studio: Studio) -> None:

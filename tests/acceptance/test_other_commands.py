@@ -51,6 +51,32 @@ def test_plan_sends_nothing_and_makes_nothing(studio: Studio) -> None:
     assert not (studio.folder / "out").exists()
 
 
+def test_plan_of_some_shots_is_what_a_run_of_them_does(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 3)
+    some = ("--only", "shot1", "--only", "shot3", "--retake", "shot3")
+
+    def planned() -> list[tuple[str, str]]:
+        assert studio.run("plan", "--json", *some, *PAID[:2], manifest) == 0
+        (plan,) = json.loads(studio.stdout)["plans"]
+        return [(take["slate"], take["action"]) for take in plan["takes"]]
+
+    with paid_sandbox(monkeypatch) as server:
+        for takes in (2, 3):
+            before = planned()
+            assert sum(action == "buy" for _, action in before) == takes - len(
+                server.record()["tasks"]
+            )
+            studio.run("run", *some, *PAID, manifest)
+            assert len(server.record()["tasks"]) == takes
+    assert ("shot2_tk01", "skip") in before
+    assert ("shot3_tk02", "buy") in before
+    assert studio.run("plan", "--only", "shot9", manifest) == 64
+    assert "there is no shot" in studio.stderr
+    assert studio.run("plan", "--compare", "--only", "shot1", manifest) == 64
+
+
 def test_status_and_spend_tell_what_was_bought(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

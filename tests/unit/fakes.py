@@ -42,6 +42,10 @@ from pipeline.summary import (
 )
 from pipeline.waking import Bell
 
+# As Runware does it, under the name and at the price that the played provider has.
+CHOSEN = replace(
+    WAVESPEED, client_task_ids=True, history=False, bill=False, quotes=False, max_results=4
+)
 Step: TypeAlias = Any  # a value, an exception to raise, or a callable (async or not) giving either
 
 

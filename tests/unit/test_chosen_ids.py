@@ -10,20 +10,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fakes import World, completed, failed, processing
+from fakes import CHOSEN, World, completed, failed, processing
 from support import make_shot, make_storyboard
 
-from pipeline.capabilities import RUNWARE, WAVESPEED
+from pipeline.capabilities import RUNWARE
 from pipeline.errors import ExitCode, Rejected, SubmissionInDoubt, Unavailable
 from pipeline.ledger import AttemptState
 from pipeline.model import Output, Shot
 from pipeline.providers.base import TaskStatus
 from pipeline.waking import Bell
-
-# As Runware does it, under the name and at the price that the played provider has.
-CHOSEN = replace(
-    WAVESPEED, client_task_ids=True, history=False, bill=False, quotes=False, max_results=4
-)
 
 
 @pytest.fixture

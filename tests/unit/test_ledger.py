@@ -129,6 +129,20 @@ def test_every_state_belongs_to_one_class_or_is_done() -> None:
     assert set(WAY_TO) == set(State)
 
 
+@pytest.mark.parametrize("kind", [Kind.COMPLETED, Kind.FAILED])
+def test_what_the_provider_says_replaces_the_price(kind: Kind) -> None:
+    start = events_to(State.SUBMITTED, price_usd="0.50")
+    ledger = fold([*start, event(kind, cost_usd="0.42")])
+    assert ledger.spent_usd == Decimal("0.42")
+    assert fold([*start, event(kind)]).spent_usd == Decimal("0.50")
+
+
+def test_addresses_of_a_task_stay_known_to_the_end() -> None:
+    done = event(Kind.COMPLETED, outputs=["https://cdn.example/1.mp4"])
+    (attempt,) = fold([*events_to(State.SUBMITTED), done, event(Kind.DOWNLOADED)]).attempts
+    assert attempt.outputs == ("https://cdn.example/1.mp4",)
+
+
 def test_refund_is_told_beside_what_was_spent_and_changes_nothing_else() -> None:
     events = [*events_to(State.FAILED, price_usd="0.50"), event(Kind.REFUNDED, usd="0.404")]
     before, after = fold(events[:-1]), fold(events)

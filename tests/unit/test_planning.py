@@ -16,6 +16,7 @@ from pipeline.model import Resolution, Shot, Storyboard
 from pipeline.planning import (
     Action,
     Plan,
+    bought_prices,
     choose_clip,
     current_takes,
     film_cut,
@@ -334,6 +335,36 @@ def test_finished_storyboard_plans_to_spend_nothing() -> None:
     assert made.count(Action.KEEP) == 20
     assert made.buy_usd == 0
     assert made.committed_usd == Decimal("6.00")
+
+
+def test_only_finished_shots_have_a_price_that_they_were_bought_for() -> None:
+    half = make_shot("half", prompt="h", takes=2)
+    whole = make_shot("whole", prompt="w", takes=2)
+    attempts = (
+        make_attempt(OPENING, price_usd="0.25"),
+        make_attempt(OLD_OPENING, take=2, price_usd="7"),
+        make_attempt(half),
+        make_attempt(half, take=2, state=State.SUBMITTED),
+        make_attempt(whole, price_usd="0.21"),
+        make_attempt(whole, take=2, state=State.FAILED),
+        make_attempt(whole, take=3, price_usd="0.2"),
+        make_attempt(whole, take=4, price_usd="5"),
+    )
+    made = plan(OPENING, half, whole, attempts=attempts)
+    assert bought_prices(made, Ledger(attempts=attempts)) == {
+        "opening": Decimal("0.25"),
+        "whole": Decimal("0.41"),
+    }
+
+
+def test_caps_count_the_larger_of_price_and_cost_until_a_clip_is_home() -> None:
+    waiting = replace(make_attempt(OPENING, state=State.COMPLETED), settled_usd=Decimal("0.25"))
+    made = plan(OPENING, attempts=(waiting,))
+    assert (made.spent_usd, made.committed_usd) == (Decimal("0.25"), Decimal("0.30"))
+    home = replace(waiting, state=State.VERIFIED)
+    assert plan(OPENING, attempts=(home,)).committed_usd == Decimal("0.25")
+    dear = replace(home, settled_usd=Decimal("0.40"))
+    assert plan(OPENING, attempts=(dear,)).committed_usd == Decimal("0.40")
 
 
 # The cut.

@@ -11,8 +11,19 @@ import pytest
 from support import make_shot, make_storyboard
 
 from pipeline.capabilities import CAPABILITIES
-from pipeline.model import Resolution, Shot, ShotKind, UrlReference, VideoReference
-from pipeline.pricing import RATE_CARDS, RateCard, WorkedExample, dollars, estimate, price_take
+from pipeline.model import Resolution, Shot, ShotKind, Size, UrlReference, VideoReference
+from pipeline.pricing import (
+    RATE_CARDS,
+    RateCard,
+    WorkedExample,
+    differs,
+    dollars,
+    estimate,
+    price_note,
+    price_take,
+    split_usd,
+    usd_text,
+)
 
 EXAMPLES = [(name, example) for name, card in RATE_CARDS.items() for example in card.examples]
 
@@ -143,3 +154,46 @@ def test_dollars_show_two_decimals_and_more_only_where_they_carry_value(
     amount: str, text: str
 ) -> None:
     assert dollars(Decimal(amount)) == text
+    # Data says the same without the sign of the currency.
+    assert usd_text(Decimal(amount)) == text.replace("$", "")
+
+
+@pytest.mark.parametrize(
+    ("total", "prices", "shares"),
+    [
+        # What Runware states of two takes and one picture, and what each was listed at.
+        ("0.424", ("0.214", "0.21"), ("0.214", "0.21")),
+        ("0.42400000000000004", ("0.214", "0.21"), ("0.214", "0.21")),
+        ("0.848", ("0.214", "0.21"), ("0.428", "0.42")),
+        ("0.1", ("0.3", "0.3", "0.3"), ("0.033333", "0.033334", "0.033333")),
+        ("0", ("0.3", "0.3"), ("0", "0")),
+        ("0.5", ("0.3",), ("0.5",)),
+    ],
+)
+def test_takes_share_a_cost_as_their_prices_are(
+    total: str, prices: tuple[str, ...], shares: tuple[str, ...]
+) -> None:
+    found = split_usd(Decimal(total), [Decimal(price) for price in prices])
+    assert found == tuple(Decimal(share) for share in shares)
+    assert sum(found) == round(Decimal(total), 6)
+
+
+def test_a_hundredth_of_a_cent_is_a_difference_and_less_is_rounding() -> None:
+    assert differs(Decimal("0.3001"), Decimal("0.3"))
+    assert not differs(Decimal("0.30009"), Decimal("0.3"))
+    assert differs(Decimal("0.2999"), Decimal("0.3"))
+
+
+def test_only_a_clip_behind_an_address_leaves_a_price_open() -> None:
+    media = UrlReference(source="x", url="https://example.com/x")
+    unknown = as_kind(make_shot(duration_s=6), ShotKind.EDIT)
+    measured = VideoReference(
+        media=media, duration_s=Fraction(5), size=Size(width_px=848, height_px=480)
+    )
+    assert "6 s at 720p" in price_note(unknown)
+    assert price_note(replace(unknown, video=measured)) == price_note(make_shot()) == ""
+    result = estimate(make_storyboard(unknown), RATE_CARDS["runware"])
+    assert result.notes == (f"opening: {price_note(unknown)}",)
+    bought = {"opening": Decimal("0.36")}
+    finished = estimate(make_storyboard(unknown), RATE_CARDS["runware"], bought=bought)
+    assert (finished.total_usd, finished.notes) == (Decimal("0.36"), ())

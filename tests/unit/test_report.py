@@ -245,6 +245,15 @@ def test_status_shows_every_take_ever_submitted() -> None:
     assert "up to date" in text
 
 
+def test_status_shows_what_was_paid_and_nothing_for_what_was_refused() -> None:
+    paid = replace(make_attempt(OPENING), settled_usd=Decimal("0.25"))
+    text = status_text(outcome(paid, make_attempt(OPENING, take=2, state=State.REFUSED)), "runware")
+    rows = [line.split() for line in text.splitlines()]
+    assert any(row[:3] == ["opening_tk01", "verified", "$0.25"] for row in rows)
+    assert any(row[:3] == ["opening_tk02", "refused", "-"] for row in rows)
+    assert "spent $0.25" in text
+
+
 def test_status_before_anything_was_submitted_says_so() -> None:
     text = status_text(outcome(), "wavespeed")
     assert "nothing has been submitted yet" in text
