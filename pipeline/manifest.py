@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.capabilities import PROVIDERS, Capabilities
 from pipeline.errors import ExitCode
+from pipeline.film.sources import Outcomes, sources_of
 from pipeline.findings import Findings, closest, either
 from pipeline.library import ImageRefused, files_named, videos_named
 from pipeline.model import FileReference, Position, Problem, Shot, Storyboard, VideoReference
@@ -140,13 +141,32 @@ def _check(document: Document, terms: Terms, findings: Findings, opening: _Openi
     check_form(document, _validator(), terms, findings)
     opened: dict[str, FileReference | ImageRefused] = {}
     videos: dict[str, VideoReference | ImageRefused] = {}
+    materials: Outcomes = {}
     # In a document cut short a name may belong to a library that was never reached.
     if document.whole:
         view, folder = View(document, findings), opening.manifest.parent
         opened = _open_all(files_named(view), opening)
         for source in videos_named(view):
             videos[source] = _open_video(source, folder, allow_outside=opening.allow_outside)
-    return build(document, terms, findings, opening.manifest, opened=opened, videos=videos)
+        materials = _open_materials(view, folder, allow_outside=opening.allow_outside)
+    return build(
+        document,
+        terms,
+        findings,
+        opening.manifest,
+        opened=opened,
+        videos=videos,
+        materials=materials,
+    )
+
+
+def _open_materials(view: View, folder: Path, *, allow_outside: bool) -> Outcomes:
+    sources = sources_of(view)
+    if not sources:
+        return {}
+    from pipeline.materials import open_materials  # noqa: PLC0415 - not every film names files
+
+    return open_materials(sources, folder, allow_outside=allow_outside)
 
 
 def _open_video(source: str, folder: Path, *, allow_outside: bool) -> VideoReference | ImageRefused:

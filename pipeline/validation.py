@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from pipeline.capabilities import CAPABILITIES, PROVIDERS, Capabilities, choose_provider
+from pipeline.film.judging import beyond_clip, judge_film
+from pipeline.film.reading import read_edit, read_film
+from pipeline.film.sources import Outcomes
 from pipeline.film.words import with_texts
 from pipeline.findings import Findings, KeyPath
 from pipeline.library import ImageRefused, Library
@@ -132,16 +135,18 @@ def build(
     *,
     opened: Mapping[str, FileReference | ImageRefused],
     videos: Mapping[str, VideoReference | ImageRefused],
+    materials: Outcomes | None = None,
 ) -> Built:
     """Check the meaning of every value.
 
-    ``opened`` has the outcome of every file of ``files_named``, ``videos`` of ``videos_named``;
-    neither is asked where the document was cut short by a syntax error.
+    ``opened`` has the outcome of every file of ``files_named``, ``videos`` of ``videos_named``,
+    ``materials`` of ``film.sources.sources_of``; none is asked where the document was cut short
+    by a syntax error.
     """
     if not isinstance(document.root.value, dict):
         return Built()
     view = View(document, findings)
-    check = _Check(view, Library(view, opened, videos), terms)
+    check = _Check(view, Library(view, opened, videos), terms, materials or {})
     storyboard = check.run(path)
     return Built(storyboard=storyboard, shots=check.shots)
 
@@ -149,8 +154,9 @@ def build(
 class _Check:
     """One pass over one document."""
 
-    def __init__(self, view: View, library: Library, terms: Terms) -> None:
+    def __init__(self, view: View, library: Library, terms: Terms, materials: Outcomes) -> None:
         self.view = view
+        self.materials = materials
         self.terms = terms
         self.library = library
         self.purchases = Purchases(view, terms.capabilities)
@@ -170,17 +176,29 @@ class _Check:
         self._check_ids(count)
         self.library.warn_unused()
         self.shots = tuple(shots)
-        whole = [shot for shot in shots if shot is not None]
-        if self.view.findings.has_errors or name is None:
-            return None
-        return Storyboard(
-            name=name,
-            title=title or name,
+        whole = tuple(shot for shot in shots if shot is not None)
+        storyboard = Storyboard(
+            name=name or "",
+            title=title or name or "",
             path=path,
-            shots=tuple(whole),
+            shots=whole,
             provider=provider_named(self.view.document),
             budget_usd=budget,
         )
+        storyboard = self._with_film(storyboard, has_all=0 < count == len(whole))
+        return None if self.view.findings.has_errors or name is None else storyboard
+
+    def _with_film(self, storyboard: Storyboard, *, has_all: bool) -> Storyboard:
+        """The film section, judged against the shots where all of them are good."""
+        ids = [self.view.text(("shots", n, "id")) for n in range(len(self.shots))]
+        reading = read_film(self.view, self.materials, [name for name in ids if name])
+        if reading is None:
+            return storyboard
+        storyboard = replace(storyboard, film=reading.spec)
+        names = {shot.id for shot in storyboard.shots}
+        if not has_all or len(names) != len(storyboard.shots):
+            return storyboard
+        return replace(storyboard, film=judge_film(self.view, reading, storyboard))
 
     # The document's own keys
 
@@ -247,7 +265,8 @@ class _Check:
         place = self._own_or_default(path, "duration")
         duration = self.purchases.duration(path, place, offer, video)
         picture = self.purchases.picture(path, offer, images or (), video)
-        cut = self._cut((*path, "cut"), duration)
+        edit = read_edit(self.view, path)
+        cut = self._cut(path, duration, edit.in_s)
         takes, select = self._takes(path)
         output = read_output(self.view, path)
         references = [each for each in images or () if each is not None]
@@ -272,6 +291,7 @@ class _Check:
             frame=frame,
             video=video,
             output=output,
+            edit=edit,
         )
 
     def _is_flagged(self, index: int) -> bool:
@@ -282,11 +302,14 @@ class _Check:
         shot = self.view.document.value(path)
         return (*path, key) if isinstance(shot, dict) and key in shot else ("defaults", key)
 
-    def _cut(self, path: KeyPath, duration_s: int | None) -> Fraction | None:
+    def _cut(self, shot: KeyPath, duration_s: int | None, in_s: Fraction) -> Fraction | None:
+        path: KeyPath = (*shot, "cut")
         value = self.view.get(path)
-        if value is None or isinstance(value, bool) or not isinstance(value, int | Decimal):
-            return None
-        if duration_s is not None and value > duration_s:
+        is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+        cut_s = Fraction(value) if is_number else None
+        if duration_s is None:
+            return cut_s
+        if cut_s is not None and cut_s > duration_s:
             source = shown(self.view.source(path), 40)
             self.view.add(
                 path,
@@ -294,7 +317,9 @@ class _Check:
                 f"at most {duration_s}, or buy a longer shot",
             )
             return None
-        return Fraction(value)
+        if in_s >= duration_s or in_s + (cut_s or 0) > duration_s:
+            self.view.add((*shot, "in"), *beyond_clip(duration_s, in_s, cut_s))
+        return cut_s
 
     def _takes(self, path: KeyPath) -> tuple[int, int | None]:
         source = self._own_or_default(path, "takes")

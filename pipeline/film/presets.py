@@ -12,6 +12,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TypeAlias
 
+from pipeline.film.spec import LOUDNESS, Loudness
+
 Safe: TypeAlias = tuple[Fraction, Fraction, Fraction, Fraction]
 
 _PAL_HZ = Fraction(25)
@@ -45,6 +47,11 @@ class Preset:
     frame_rate: Fraction | None = None
     max_frame_rate: Fraction = Fraction(60)
     safe: Safe = SAFE
+
+    @property
+    def target(self) -> Loudness:
+        """What its sound is brought to."""
+        return LOUDNESS[self.loudness]
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
