@@ -129,7 +129,7 @@ def pitch_hz(note: float) -> float:
 
 
 def pad(note: float, length_s: float, *, brightness: float) -> Sound:
-    """Three voices a hair apart that swell and fade; ``brightness`` is how slowly overtones fall."""
+    """Three voices a hair apart; the higher ``brightness``, the more overtones are heard."""
     t = times(length_s)
     tone = np.zeros_like(t)
     for detune in (-0.06, 0.0, 0.05):
