@@ -18,6 +18,9 @@ from pipeline.finishing.measurements import Measurements, SoundMeasured, Stretch
 # Sound is stored in blocks and can only end with one: 1,024 samples of AAC are 21 ms, a block of
 # Opus 20 ms and its run-in 7 ms. No end of sound is wrong that no encoder could have put better.
 _SOUND_BLOCK_S = Fraction(3, 100)
+# A clip is black or frozen from end to end with so much of it; a picture or two of another kind at
+# either end make no clip of it.
+_WHOLE = Fraction(9, 10)
 # Levels are said to a tenth of a decibel; what reads as the limit keeps to it.
 _ROUNDING_DB = 0.05
 _CODECS = {
@@ -101,15 +104,12 @@ def judge_clip(measured: Measurements, checks: Checks) -> tuple[Fault, ...]:
     A clip that is black or frozen from end to end is refused even if it is shorter than the
     threshold, unless the manifest raises that: of a shot of one second nothing else would tell.
     """
-    whole = Stretch(start_s=Fraction(0), end_s=measured.duration_s)
     usual = Checks()
     black_s, frozen_s = checks.black_s, checks.frozen_s
-    # One picture of another kind, at either end, does not make a clip of it.
-    spared_s = 2 / measured.frame_rate
     if black_s <= usual.black_s:
-        black_s = min(black_s, whole.length_s - spared_s)
+        black_s = min(black_s, measured.duration_s * _WHOLE)
     if frozen_s <= usual.frozen_s:
-        frozen_s = min(frozen_s, whole.length_s - spared_s)
+        frozen_s = min(frozen_s, measured.duration_s * _WHOLE)
     cure = "look at the clip; `storyboard run --retake SHOT` buys another, or "
     black = _black(measured.black, black_s, cure)
     if black:
@@ -247,7 +247,7 @@ def _levels(sound: SoundMeasured, wanted: Loudness, tolerance_lu: float) -> Iter
             code=FaultCode.LOUDNESS,
             message=f"loudness {found:.1f} LUFS, {abs(found - target):.1f} LU "
             f"{'over' if found > target else 'under'} the {target:g} of {wanted.name} "
-            f"(at most {tolerance_lu:g})",
+            f"(at most {tolerance_lu:g} LU)",
             hint="even out the shots' `sound`, or raise `loudness` of the film's checks",
         )
     peak, ceiling = sound.true_peak_dbtp, float(wanted.true_peak_dbtp)

@@ -33,14 +33,15 @@ _PICTURE_FILE, _SOUND_FILE, _BLOCKS_FILE = "picture.txt", "sound.txt", "blocks.r
 _LOOKED_AT_PX = 320
 # A picture is black when all but one pixel in 1,000 is.
 _BLACK_SHARE = 0.999
-# Mean difference to the picture that a stretch began with: -60 dB, a quarter of one of 256 levels.
-_STILL_DIFFERENCE = 0.001
+# Mean difference to the picture that a stretch began with, a twentieth of one of 256 levels. Film
+# grain that an encoder left anything of is more, a still that it encoded is less.
+_STILL_DIFFERENCE = 0.0002
 _STILL_S = 0.5
 # A small thing that moves hardly shows in the mean of all pixels: a blinking eye, a flame. So no
-# block of 8 x 8 of them may change by more than an encoder alone lets a still change (measured: 4
-# of 256 levels at the lowest rates).
+# block of 8 x 8 of them may change by more than an encoder lets a still change (measured: 2
+# of 256 levels, more only at rates at which nothing else is left to see).
 _BLOCK_PX = 8
-_STILL_BLOCK_LEVELS = 4
+_STILL_BLOCK_LEVELS = 2
 _SILENT = "-60dB"
 _SILENT_S = 0.5
 # The meter speaks every 0.1 s. So much silence behind the end makes it tell the peaks of the last

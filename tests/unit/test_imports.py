@@ -85,6 +85,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
         frozenset(
             {
                 "filming",
+                "finishing",
                 "waking",
                 "listening",
                 "production",
