@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from pipeline.film.fields import Fields
-from pipeline.film.naming import plain_number, ratio_word
+from pipeline.film.naming import pattern_mistake, plain_number, ratio_word
 from pipeline.film.presets import PRESETS, Preset
 from pipeline.film.spec import CutShot, Deliverable, Fit, Profile
 from pipeline.findings import KeyPath, closest
@@ -41,10 +41,19 @@ def read_deliverables(
     path: KeyPath = ("film", "deliverables")
     read = [
         _read_one(fields, (*path, index), master, shot_ids)
-        for index, value in enumerate(fields.view.list_at(path))
-        if isinstance(value, dict)
+        for index in range(len(fields.view.list_at(path)))
     ]
+    for index in range(len(fields.view.list_at(path))):
+        check_pattern(fields, (*path, index, "file"))
     return _with_names(fields, read)
+
+
+def check_pattern(fields: Fields, path: KeyPath) -> None:
+    """Report a pattern of file names that makes none."""
+    pattern = fields.view.text(path)
+    mistake = pattern_mistake(pattern) if pattern else None
+    if mistake is not None:
+        fields.view.add(path, *mistake)
 
 
 def _read_one(
@@ -197,7 +206,7 @@ def _with_names(fields: Fields, read: Sequence[Deliverable]) -> tuple[Deliverabl
     first: dict[str, int] = {MASTER_NAME: -1}
     for index, each in enumerate(named):
         twin = first.setdefault(each.name.lower(), index)
-        if twin == index:
+        if twin == index or _is_wrong(fields, index):
             continue
         other = "the master is called that" if twin < 0 else f"deliverables[{twin}] is as well"
         fields.view.add(
@@ -206,6 +215,12 @@ def _with_names(fields: Fields, read: Sequence[Deliverable]) -> tuple[Deliverabl
             "give each a name of its own, for example name: vertical-15",
         )
     return tuple(named)
+
+
+def _is_wrong(fields: Fields, index: int) -> bool:
+    """Whether a deliverable has a mistake already, which may be what its name comes from."""
+    path: KeyPath = ("film", "deliverables", index)
+    return any(flagged[: len(path)] == path for flagged in fields.view.findings.flagged)
 
 
 def _made_name(each: Deliverable, shapes: Counter[str]) -> str:

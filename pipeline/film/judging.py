@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from pipeline.film.cutting import cues_of, cut_parts, film_parts, length_s
-from pipeline.film.naming import USUAL_PATTERN, file_name, name_mistake, pattern_mistake
+from pipeline.film.naming import USUAL_PATTERN, file_name, name_mistake
 from pipeline.film.reading import Reading
 from pipeline.film.spec import Deliverable, FilmSpec, Transition
 from pipeline.film.timeline import (
@@ -64,6 +64,8 @@ class _Judge:
         self._reading = reading
         self._storyboard = storyboard
         self._spec = reading.spec
+        # Cuts that were refused: what the master and three ratios share is told once.
+        self._crowded: set[tuple[Part, ...]] = set()
 
     def run(self) -> FilmSpec:
         cuts = [
@@ -122,7 +124,9 @@ class _Judge:
         for each in _USUAL_RATES if rate is None else (rate,):
             part = overcrowded(cut.parts, each) or _vanishing(cut.parts, each)
             if part is not None:
-                self._refuse_crowded(cut, part)
+                if cut.parts not in self._crowded:
+                    self._refuse_crowded(cut, part)
+                self._crowded.add(cut.parts)
                 return True
         return False
 
@@ -169,7 +173,13 @@ class _Judge:
             least_s = before_s + after_s + _LEAST_SHOT_S
             before_s = after_s
             if part.kind is PartKind.SHOT and least_s <= changed_s <= bought[part.name] - part.in_s:
+                if cut.deliverable.cut is not None:
+                    return f"{what}: for example {{shot: {part.name}, cut: {_s(changed_s)}}}"
                 return f"{what}: for example cut: {_s(changed_s)} on shot {part.name}"
+        if cut.path != _FILM and cut.deliverable.cut is None:
+            return (
+                f"{what}: give it shots of its own, for example shots: [{_first_shot(cut.parts)}]"
+            )
         return f"{what}, or write length: {_s(duration_of(cut.parts))}"
 
     def _check_fades(self, cut: _Cut) -> None:
@@ -203,6 +213,8 @@ class _Judge:
         if not self._are_inside(master):
             return
         for cut in cuts:
+            if cut is not master and cut.parts == master.parts:
+                continue
             cues = cues_of(captions, cut.parts, master.parts)
             for before, after in pairwise(cues):
                 if after.start_s < before.end_s:
@@ -261,17 +273,12 @@ class _Judge:
     # Names
 
     def _with_file_names(self) -> FilmSpec:
-        pattern, path = USUAL_PATTERN, (*_FILM, "names")
-        own = self._view.text(path)
-        mistake = pattern_mistake(own) if own is not None else None
-        if mistake is not None:
-            self._view.add(path, *mistake)
-        elif own is not None:
-            pattern = own
+        path: KeyPath = (*_FILM, "names")
+        pattern = self._view.text(path) or USUAL_PATTERN
         named = [
             self._named(index, each, pattern) for index, each in enumerate(self._spec.deliverables)
         ]
-        if mistake is None:
+        if path not in self._view.findings.flagged:
             self._check_twins(named)
         master = self._spec.master
         lasts_s = Fraction(0)
@@ -285,10 +292,6 @@ class _Judge:
     def _named(self, index: int, deliverable: Deliverable, pattern: str) -> Deliverable:
         path: KeyPath = (*_FILM, "deliverables", index)
         own = self._view.text((*path, "file"))
-        mistake = pattern_mistake(own) if own is not None else None
-        if mistake is not None:
-            self._view.add((*path, "file"), *mistake)
-            own = None
         if not self._is_clean(path):
             return deliverable
         lasts_s = length_s(self._storyboard, deliverable)
@@ -333,6 +336,10 @@ def _vanishing(parts: Sequence[Part], frame_rate: Fraction) -> Part | None:
     except ValueError:
         return min(parts, key=lambda part: part.duration_s - part.transition.duration_s)
     return None
+
+
+def _first_shot(parts: Sequence[Part]) -> str:
+    return next(part.name for part in parts if part.kind is PartKind.SHOT)
 
 
 def _name(part: Part) -> str:

@@ -12,7 +12,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from pipeline.film.captions import parse_captions
-from pipeline.film.deliverables import read_deliverables, read_master, refuse_shot
+from pipeline.film.deliverables import (
+    check_pattern,
+    read_deliverables,
+    read_master,
+    refuse_shot,
+)
 from pipeline.film.fields import Fields
 from pipeline.film.sources import Outcomes, SourceKind
 from pipeline.film.spec import (
@@ -102,6 +107,7 @@ class _Section:
         transition = fields.transition((*_FILM, "transition")) or HARD_CUT
         captions, places = self._captions()
         voice_overs = self._voice_overs()
+        check_pattern(fields, (*_FILM, "names"))
         master = read_master(fields)
         if captions is not None:
             master = replace(master, has_captions_burned_in=captions.is_burned_in)

@@ -102,7 +102,7 @@ _RULES: Mapping[str, Words] = MappingProxyType(
         "black": ("a number of seconds above 0", "2"),
         "frozen": ("a number of seconds above 0", "3"),
         "silent": ("a number of seconds above 0", "5"),
-        "black_level": ("a share of full brightness above 0, at most 1", "0.1"),
+        "black_level": ("a share of full brightness above 0, at most 1", "0.02"),
         "checks.loudness": ("a number of LU above 0, at most 10", "0.5"),
         "names": ("a pattern of 1 to 200 characters", '"{storyboard}_{name}"'),
         "deliverables": ("a list of at most 50 deliverables", '[{ratio: "9:16"}]'),
