@@ -152,11 +152,14 @@ def build_sound(
     audio: AudioInfo,
     picture_start_s: Fraction,
     samples: int,
+    skipped: int = 0,
+    sloped: bool = True,
 ) -> list[str]:
     """Decode the sound of one clip to raw stereo floats, exactly ``samples`` long.
 
     Sample 0 is heard with the first picture: what comes before it is dropped, what is missing
-    before, within or after is silence. Both ends fade over 5 ms.
+    before, within or after is silence. The first ``skipped`` samples are left out. Both ends fade
+    over 5 ms where ``sloped``.
     """
     fade = min(_FADE_SAMPLES, samples // 2)
     sound = _clip_input(source, container)["a:0"].filter(
@@ -172,11 +175,13 @@ def build_sound(
     sound = (
         sound.filter("aformat", sample_fmts="flt", channel_layouts="stereo")
         .filter("asetpts", "N/SR/TB")
-        .filter("apad", whole_len=samples)
-        .filter("atrim", end_sample=samples)
-        .filter("afade", type="in", start_sample=0, nb_samples=fade)
-        .filter("afade", type="out", start_sample=samples - fade, nb_samples=fade)
+        .filter("apad", whole_len=skipped + samples)
+        .filter("atrim", start_sample=skipped, end_sample=skipped + samples)
+        .filter("asetpts", "N/SR/TB")
     )
+    if sloped:
+        sound = sound.filter("afade", type="in", start_sample=0, nb_samples=fade)
+        sound = sound.filter("afade", type="out", start_sample=samples - fade, nb_samples=fade)
     output = ffmpeg.output(sound, target, format=SOUND_FORMAT, copyts=None, xerror=None)
     return arguments_of(output)
 
