@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from test_validation import VALIDATOR, stub
+from test_validation import SCHEMA, VALIDATOR, stub
 
 from pipeline.capabilities import WAVESPEED
 from pipeline.errors import ExitCode
@@ -29,6 +31,8 @@ from pipeline.film.spec import (
     ShotEdit,
     Transition,
 )
+from pipeline.film.transitions import TRANSITIONS
+from pipeline.film.words import SHOT_KEYS
 from pipeline.findings import Findings
 from pipeline.fingerprint import fingerprint
 from pipeline.library import ImageRefused, files_named
@@ -39,6 +43,7 @@ from pipeline.yaml_document import load
 
 TERMS = Terms(capabilities=WAVESPEED, max_shots=1000, max_prompt_chars=4000)
 DISSOLVE = Transition(kind="dissolve", duration_s=Fraction(1, 2))
+KEYS = 'images: [a.png], prompt: "@image1"'
 SRT = "1\n00:00:01,000 --> 00:00:02,000\nOne\n"
 
 
@@ -71,7 +76,10 @@ def check(
     for name, more in zip("abc", shots, strict=False):
         text += f'  - {{id: {name}, images: [{name}.png], prompt: "@image1"{more}}}\n'
     lines = "".join(f"  {line}\n" for line in film.strip("\n").split("\n"))
-    text += f"film:\n{lines}" if film else ""
+    return checked(text + (f"film:\n{lines}" if film else ""))
+
+
+def checked(text: str) -> tuple[Storyboard | None, tuple[Problem, ...]]:
     findings = Findings("m")
     document = load(text, findings)
     check_form(document, VALIDATOR, TERMS, findings)
@@ -496,3 +504,28 @@ def test_every_mistake_is_told_in_one_run() -> None:
         "film.deliverables[0].ratio",
         "film.deliverables[1].shots[0]",
     }
+
+
+def test_schema_and_reference_offer_what_the_program_knows() -> None:
+    told = (Path(__file__).parents[2] / "docs/film.md").read_text("utf-8")
+    definitions = SCHEMA["$defs"]
+    film = SCHEMA["properties"]["film"]["properties"]
+    one = film["deliverables"]["items"]["properties"]
+    assert definitions["transition"]["properties"]["type"]["enum"] == list(TRANSITIONS)
+    assert one["preset"]["enum"] == list(PRESETS)
+    assert definitions["loudness"]["then"]["enum"] == [*LOUDNESS, "none"]
+    named = [*TRANSITIONS, *PRESETS, *Profile, *Place, *LOUDNESS, *film, *one, *SHOT_KEYS]
+    assert [name for name in named if name not in told] == []
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_examples_of_the_reference_are_good(number: int) -> None:
+    told = (Path(__file__).parents[2] / "docs/film.md").read_text("utf-8")
+    block = re.findall(r"(?:^    .*\n)*^    film:\n(?:^     .*\n)+", told, re.MULTILINE)[number]
+    text = textwrap.dedent(block).replace('images: [...], prompt: "..."', KEYS)
+    if "shots:" not in text.split("film:")[0]:
+        text = f"shots:\n  - {{id: street, {KEYS}}}\n  - {{id: silence, {KEYS}}}\n{text}"
+    storyboard, problems = checked(f"storyboard: ad\n{text}")
+    assert problems == ()
+    assert storyboard is not None
+    assert storyboard.film is not None
