@@ -33,9 +33,9 @@ _PICTURE_FILE, _SOUND_FILE, _BLOCKS_FILE = "picture.txt", "sound.txt", "blocks.r
 _LOOKED_AT_PX = 320
 # A picture is black when all but one pixel in 1,000 is.
 _BLACK_SHARE = 0.999
-# Mean difference to the picture that a stretch began with, a twentieth of one of 256 levels. Film
+# Mean difference to the picture that a stretch began with, a 26th of one of 256 levels. Film
 # grain that an encoder left anything of is more, a still that it encoded is less.
-_STILL_DIFFERENCE = 0.0002
+_STILL_DIFFERENCE = 0.00015
 _STILL_S = 0.5
 # A small thing that moves hardly shows in the mean of all pixels: a blinking eye, a flame. So no
 # block of 8 x 8 of them may change by more than an encoder lets a still change (measured: 2

@@ -18,7 +18,11 @@ from verify.clips import Delivery, Kind, Order, make_good, order_of, spoil
 
 from pipeline.download import Downloader
 from pipeline.errors import ClipRejected, ProviderError
+from pipeline.film.spec import Checks as Thresholds
 from pipeline.filming import changed_clips
+from pipeline.finishing.checks import Fault, judge_clip
+from pipeline.finishing.inspection import inspect
+from pipeline.finishing.measurements import Measurements
 from pipeline.ledger import Attempt
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.verify import verify_clip
@@ -26,6 +30,9 @@ from pipeline.model import ClipFacts, Expected
 
 _API = "http://127.0.0.1:9"
 _URL = "http://127.0.0.1:10/outputs/x/clip.mp4"
+# Where a clip is looked at, and what is found only there: the provider sent just that.
+FOR_THE_FILM = "for the film"
+UNSIGHTLY = frozenset({Kind.BLACK, Kind.FROZEN})
 # As often as the program downloads a clip whose checks fail.
 _TRIES = 3
 
@@ -45,6 +52,7 @@ class Checks:
     downloader: type[Downloader] = Downloader
     verify: Callable[..., Awaitable[ClipFacts]] = verify_clip
     changed: Callable[[list[Attempt], Path], Awaitable[list[Attempt]]] = changed_clips
+    judge: Callable[[Measurements, Thresholds], tuple[Fault, ...]] = judge_clip
 
 
 SOUND = Checks()
@@ -143,6 +151,13 @@ async def refused_at_the_join(checks: Checks, before: bytes, now: bytes, folder:
     return bool(await checks.changed([checked], folder))
 
 
+async def refused_for_the_film(checks: Checks, body: bytes, folder: Path) -> bool:
+    """Whether a clip that is whole is kept out of a film for what it shows."""
+    clip = folder / "measured.mp4"
+    clip.write_bytes(body)
+    return bool(checks.judge(await inspect(clip, ffmpeg=find_ffmpeg(os.environ)), Thresholds()))
+
+
 def check_good(number: int, folder: Path, checks: Checks = SOUND) -> Row:
     """A good clip by every way that it can come; each refusal is a false alarm."""
     order, good = order_of(number), make_good(number, folder)
@@ -154,7 +169,10 @@ def check_good(number: int, folder: Path, checks: Checks = SOUND) -> Row:
             )
             for server in Server
         }
-        return refused | {"at the join": await refused_at_the_join(checks, good, good, folder)}
+        return refused | {
+            "at the join": await refused_at_the_join(checks, good, good, folder),
+            FOR_THE_FILM: await refused_for_the_film(checks, good, folder),
+        }
 
     return Row(number=number, kind="good", refused=anyio.run(all_ways))
 
@@ -166,6 +184,8 @@ def check_damaged(number: int, kind: Kind, folder: Path, checks: Checks = SOUND)
         raise AssertionError(f"clip {number} is not {kind}")
 
     async def all_ways() -> dict[str, bool]:
+        if kind in UNSIGHTLY:
+            return {FOR_THE_FILM: await refused_for_the_film(checks, delivery.bad, folder)}
         refused = {
             server.value: await refused_once_on_the_way(checks, delivery, server, folder)
             for server in (Server.MD5, Server.NOTHING)

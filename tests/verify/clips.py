@@ -23,7 +23,7 @@ _SIZES = {
 _RATES = ("24", "25", "30", "24000/1001", "30000/1001", "12", "50")
 _PICTURES = (
     "testsrc2=s={size}:r={rate}",
-    "color=c=#{seed:06x}:s={size}:r={rate}",
+    "color=c=#{seed:06x}:s={size}:r={rate},hue=b=3*sin(2*PI*t)",
     "gradients=s={size}:r={rate}:seed={seed}",
     "smptehdbars=s={size}:r={rate},hue=h=10*t*{seed}",
     "testsrc2=s={size}:r={rate},noise=alls=20:allf=t:all_seed={seed}",
@@ -48,13 +48,15 @@ _OURS_EVERY = 10
 
 
 class Kind(StrEnum):
-    """What is wrong with a clip."""
+    """What is wrong with a clip; one that is black or frozen is as whole as any."""
 
     CUT = "cut"
     FLIPPED = "flipped"
     SWAPPED = "swapped"
     WRONG_LENGTH = "wrong length"
     WRONG_HEIGHT = "wrong height"
+    BLACK = "black"
+    FROZEN = "frozen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,27 @@ def spoil(number: int, kind: Kind, folder: Path) -> Delivery:
             sizes = {Resolution.P480: Resolution.P720, Resolution.P720: Resolution.P480}
             other = Order(duration_s=order.duration_s, resolution=sizes[order.resolution])
             bad = make_good(number, folder, other)
+        case Kind.BLACK | Kind.FROZEN:
+            bad = _still(good, order, kind, chance, folder)
     return Delivery(order=order, good=good, bad=bad, kind=kind)
+
+
+def _still(good: bytes, order: Order, kind: Kind, chance: random.Random, folder: Path) -> bytes:
+    """The clip with nothing to see, or with nothing but its first picture."""
+    source, path = folder / "moving.mp4", folder / "still.mp4"
+    source.write_bytes(good)
+    pictures = {
+        Kind.BLACK: "drawbox=c=black:t=fill",
+        Kind.FROZEN: "trim=end_frame=1,tpad=stop=-1:stop_mode=clone",
+    }
+    coding = ("-crf", chance.choice(("18", "23", "28")), "-preset", "veryfast", "-threads", "1")
+    words = ["-i", str(source), "-map", "0:v", "-vf", pictures[kind], "-t", str(order.duration_s)]
+    _run([*words, *coding, str(path)])
+    try:
+        return path.read_bytes()
+    finally:
+        source.unlink()
+        path.unlink()
 
 
 def _flip(good: bytes, chance: random.Random) -> bytes:
@@ -146,6 +168,10 @@ def _encode(number: int, order: Order, path: Path) -> None:
         words += ["-f", "lavfi", "-i", sound[0], *sound[1:]]
     words += ["-t", seconds, "-pix_fmt", "yuv420p", "-preset", "ultrafast", "-threads", "1"]
     words += [*chance.choice(_CODINGS), str(path)]
+    _run(words)
+
+
+def _run(words: list[str]) -> None:
     command = [str(find_ffmpeg(os.environ)), "-nostdin", "-v", "error", "-y", *words]
     subprocess.run(command, check=True, timeout=300, stdout=subprocess.DEVNULL)
 
