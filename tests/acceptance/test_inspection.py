@@ -163,8 +163,9 @@ GOOD = {
         "color=c=#8899aa:s={size}:r=24,drawbox=x=40:y=30:w=40:h=30:c=#dd4433:t=fill,"
         "scroll=h=0.0007,gblur=2"
     ),
-    "a flame before a still": (
-        f"{PHOTO}[b];color=c=#ffb040:s=6x8:r=24[d];[b][d]overlay=x='70+3*sin(5*t)':y=40"
+    "a still in which only an eye moves": (
+        "smptehdbars=s=320x180:r=24[b];color=c=#909090:s=4x6:r=24[d];"
+        "[b][d]overlay=x='14+4*sin(5*t)':y=40"
     ),
     "a slow zoom into a still": (
         "testsrc=s=320x180:r=1:d=1,gblur=3,zoompan=z='1+0.0006*on':d=200:s={size}:fps=24"
