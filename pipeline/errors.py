@@ -151,6 +151,18 @@ class ClipRejected(MediaError):
     exit_code = ExitCode.SHOT_FAILED
 
 
+class FilmRefused(MediaError):
+    """A clip or a finished film was made and measured, and is not what it should be."""
+
+    exit_code = ExitCode.SHOT_FAILED
+
+
+class PlateRefused(StoryboardError):
+    """Words or a picture that cannot be put on the screen: too long, too large, damaged."""
+
+    exit_code = ExitCode.BAD_MANIFEST
+
+
 class ProviderError(StoryboardError):
     """Base of what can go wrong between us and a provider."""
 

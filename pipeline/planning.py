@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from pipeline.capabilities import is_free
+from pipeline.film.identity import plain
 from pipeline.fingerprint import fingerprint
 from pipeline.ledger import (
     DOUBTFUL,
@@ -246,10 +247,11 @@ def film_cut(plan: Plan, ledger: Ledger) -> list[Attempt] | None:
 def film_key(storyboard: Storyboard, cut: Iterable[Attempt]) -> str:
     """Identity of a film by all that goes into it; equal keys mean equal films."""
     parts = [
-        [attempt.clip_sha256, str(shot.cut_s)]
+        [attempt.clip_sha256, str(shot.cut_s), plain(shot.edit)]
         for shot, attempt in zip(storyboard.shots, cut, strict=True)
     ]
-    text = json.dumps([_FILM_FORMAT, storyboard.title, parts], separators=(",", ":"))
+    made = [_FILM_FORMAT, storyboard.title, plain(storyboard.film), parts]
+    text = json.dumps(made, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -21,7 +21,7 @@ import anyio
 from pipeline.account import AccountStore
 from pipeline.download import Downloader
 from pipeline.errors import ExitCode, StoryboardError
-from pipeline.filming import Conform
+from pipeline.filming import Studio
 from pipeline.journal import Journal
 from pipeline.ledger import Attempt, Book, EventKind, Ledger
 from pipeline.model import ClipFacts, Expected
@@ -65,7 +65,7 @@ class Services:
     account: AccountStore
     downloader: Downloader
     verify: Verify
-    conform: Conform
+    studio: Studio
     settings: Settings
     reporter: Reporter
     # Names the account that pays, without giving its key away; goes into every intent.

@@ -101,7 +101,7 @@ class Runner:
                     cut,
                     production.folder,
                     recorded=production.recorded_film,
-                    conform=self._services.conform,
+                    studio=self._services.studio,
                     on_progress=partial(self._services.reporter.film, production.storyboard.name),
                 )
             except StoryboardError as exc:

@@ -31,8 +31,8 @@ from pipeline.errors import (
     ProviderError,
     StoryboardError,
 )
+from pipeline.filming import open_studio
 from pipeline.ledger import DOUBTFUL, PENDING
-from pipeline.media.conform import conform
 from pipeline.media.verify import verify_clip
 from pipeline.model import ClipFacts, Expected
 from pipeline.openfiles import open_file_limit
@@ -155,7 +155,7 @@ async def run_session(
             account=account,
             downloader=downloader,
             verify=a_few_at_a_time(partial(verify_clip, ffmpeg=ffmpeg)),
-            conform=partial(conform, ffmpeg=ffmpeg, workers=max(1, os.cpu_count() or 1)),
+            studio=open_studio(ffmpeg),
             settings=settings,
             reporter=reporter,
             account_name=access.account,

@@ -39,7 +39,9 @@ class FilmRecord:
     """The finished film as ``run.json`` keeps it.
 
     ``key`` identifies what went into it; ``copied`` whether its picture is the clips' own,
-    never re-encoded; ``frame_rate`` exact, as text.
+    never re-encoded; ``frame_rate`` exact, as text. ``deliverables`` every other file that was
+    made of the cut, as data: what it is, and under ``files`` its path and those of what lies
+    beside it, from the storyboard's folder, each with its sha256.
     """
 
     key: str
@@ -50,6 +52,7 @@ class FilmRecord:
     width_px: int
     height_px: int
     copied: bool
+    deliverables: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,17 +139,23 @@ def read_film_record(folder: Path) -> FilmRecord | None:
     """The film that the last run recorded, None where there is none that can be read."""
     try:
         film = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))["film"]
-        return FilmRecord(**{field.name: film[field.name] for field in fields(FilmRecord)})
+        known = {field.name: film[field.name] for field in fields(FilmRecord) if field.name in film}
+        return FilmRecord(**known | {"deliverables": tuple(film.get("deliverables", ()))})
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
 def film_is_current(folder: Path, key: str, record: FilmRecord | None) -> bool:
-    """Whether the film on disk is whole and made of exactly what ``key`` stands for."""
+    """Whether all that was made is on disk, whole, and of exactly what ``key`` stands for."""
     if record is None or record.key != key:
         return False
-    film = folder / FILM_NAME
-    return film.is_file() and file_sha256(film) == record.sha256
+    wanted = {FILM_NAME: record.sha256}
+    try:
+        for each in record.deliverables:
+            wanted |= each["files"]
+        return all(file_sha256(folder / path) == digest for path, digest in wanted.items())
+    except (OSError, LookupError, TypeError):
+        return False
 
 
 def missing_clips(folder: Path, ledger: Ledger) -> frozenset[str]:

@@ -35,10 +35,9 @@ def main(args: argparse.Namespace) -> int:
 
     from pipeline.commands.inputs import load, provider_of  # noqa: PLC0415
     from pipeline.commands.jobs import plan_job  # noqa: PLC0415
-    from pipeline.filming import make_film  # noqa: PLC0415
+    from pipeline.filming import make_film, open_studio  # noqa: PLC0415
     from pipeline.journal import Journal  # noqa: PLC0415
     from pipeline.ledger import fold  # noqa: PLC0415
-    from pipeline.media.conform import conform  # noqa: PLC0415
     from pipeline.media.ffmpeg import find_ffmpeg  # noqa: PLC0415
     from pipeline.planning import film_cut  # noqa: PLC0415
     from pipeline.report import Messages, Progress, film_text  # noqa: PLC0415
@@ -48,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
     messages = Messages(sys.stderr, quiet=args.quiet)
     loaded = load(args, messages)
     codes = list(loaded.codes)
-    join = partial(conform, ffmpeg=find_ffmpeg(os.environ))
+    studio = open_studio(find_ffmpeg(os.environ))
 
     summaries = []
 
@@ -68,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
             cut,
             folder,
             recorded=None,
-            conform=join,
+            studio=studio,
             on_progress=partial(progress.film, storyboard.name),
         )
         try:

@@ -267,7 +267,10 @@ class Deliverable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilmSpec:
-    """The whole section. ``master`` is ``film.mp4``; ``deliverables`` go to a folder beside it."""
+    """The whole section. ``master`` is ``film.mp4``; ``deliverables`` go to a folder beside it.
+
+    ``has_burn_in``: every shot carries its name and time, as an animatic does. No manifest says so.
+    """
 
     master: Deliverable = Deliverable(name="film")
     deliverables: tuple[Deliverable, ...] = ()
@@ -283,3 +286,4 @@ class FilmSpec:
     logo: Logo | None = None
     captions: Captions | None = None
     checks: Checks = field(default_factory=Checks)
+    has_burn_in: bool = False

@@ -45,6 +45,8 @@ class Made:
     rendered: int = 0
     reused: int = 0
     is_reused: bool = False
+    notes: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,8 @@ def _details(made: Made) -> list[str]:
             f"  target {float(wanted.loudness.integrated_lufs):g} LUFS, true peak at most "
             f"{float(wanted.loudness.true_peak_dbtp):g} dBTP ({wanted.loudness.name})"
         )
+    for note in made.notes:
+        lines += textwrap.wrap(note, _COLUMNS, initial_indent="  ", subsequent_indent="  ")
     for fault in made.faults:
         lines += textwrap.wrap(
             fault.message,
@@ -169,6 +173,7 @@ def _made(made: Made) -> dict[str, object]:
             {"code": fault.code.value, "message": fault.message, "hint": fault.hint}
             for fault in made.faults
         ],
+        "notes": list(made.notes),
         "reused": made.is_reused,
         "pieces_rendered": made.rendered,
         "pieces_reused": made.reused,

@@ -193,6 +193,11 @@ async def verify(path: Path, expected: Expected) -> ClipFacts:
     )
 
 
+async def never_delivered(*_: object, **__: object) -> Any:
+    """These storyboards have no section on the film."""
+    raise AssertionError("a plain film is joined")
+
+
 async def conform(
     life: Life,
     clips: Sequence[CutClip],

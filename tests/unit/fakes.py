@@ -22,6 +22,7 @@ from support import MODEL, NOON
 from pipeline.account import AccountStore, Allowance
 from pipeline.capabilities import WAVESPEED, Capabilities
 from pipeline.errors import ClipRejected, SubmissionInDoubt, UnknownTask
+from pipeline.filming import Studio
 from pipeline.journal import Journal, read_events
 from pipeline.ledger import Attempt, AttemptState, Book, Event, Ledger, fold
 from pipeline.media.conform import CutClip, Film
@@ -334,6 +335,8 @@ class World:
         self.provider: Any = FakeProvider(self.clock)
         self.downloader = FakeDownloader()
         self.conform = FakeConform()
+        # Plain films do without it; where one is delivered, the real thing is what counts.
+        self.deliver: Any = None
         self.reporter = FakeReporter()
         self.limits = WIDE
         self.verify: Any = fake_verify
@@ -341,6 +344,11 @@ class World:
         self.halt: Halt | None = None
         self.bell: Bell | None = None
         self.ended: list[str] = []
+
+    @property
+    def studio(self) -> Studio:
+        """What joins the clips."""
+        return Studio(conform=self.conform, deliver=self.deliver)
 
     @property
     def settings(self) -> Settings:
@@ -360,7 +368,7 @@ class World:
             account=account,
             downloader=self.downloader,  # type: ignore[arg-type]
             verify=self.verify,
-            conform=self.conform,
+            studio=self.studio,
             settings=self.settings,
             reporter=self.reporter,
             clock=self.clock.parts,

@@ -114,7 +114,7 @@ async def join(world: World) -> None:
         cut,
         world.folder / BOARD.name,
         recorded=None,
-        conform=world.conform,
+        studio=world.studio,
         on_progress=lambda _: None,
     )
 
