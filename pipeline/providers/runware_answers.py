@@ -122,7 +122,7 @@ def read_acceptance(reply: HttpReply, task_id: str) -> str:
         ConfigurationError: a redirect, or no API at this address; nothing was made.
     """
     status = reply.status
-    if 300 <= status < 400:
+    if 300 <= status < 400 and task_id.encode() not in reply.body.lower():
         raise redirected(reply)
     envelope = Envelope(reply, task_id)
     said: Sequence[Fault] = envelope.addressed
@@ -132,7 +132,8 @@ def read_acceptance(reply: HttpReply, task_id: str) -> str:
         return task_id
     text = f"the provider answered {describe(reply, envelope)}"
     doubt = SubmissionInDoubt(text)
-    if not 200 <= status < 500 or envelope.items:
+    # Who answers a redirect and names our task has looked at it.
+    if not 200 <= status < 500 or 300 <= status < 400 or envelope.items:
         raise doubt
     if not said and status >= 400 and not envelope.strange:
         # A body that breaks off and yet names our task may have been a yes.

@@ -49,7 +49,7 @@ from pipeline.providers.wavespeed import WaveSpeed
 from pipeline.text import clean
 
 # No answer is worth more thought than this.
-_LIMIT_CPU_S = 1.0
+LIMIT_CPU_S = 1.0
 _LONGEST_MESSAGE = 700
 _API = "http://127.0.0.1:9"
 _CLIP_URL = "http://127.0.0.1:10/clip.mp4"
@@ -85,15 +85,23 @@ def feed_dialect(answer: Answer, dialect: Dialect | None = None) -> tuple[str, s
     if reader is None:
         return "not read", ""
     reply = HttpReply(status=answer.status, headers=answer.headers, body=answer.body)
+    outcome, spent_s = timed(reader, reply)
+    verdict = _judge(answer, outcome)
+    if spent_s > LIMIT_CPU_S:
+        verdict = verdict or "took longer than a second"
+    return type(outcome).__name__, verdict
+
+
+def timed(
+    reader: Callable[[HttpReply], Outcome], reply: HttpReply
+) -> tuple[Outcome | Exception, float]:
+    """What a reader gives or raises, and how many seconds of CPU it took."""
     began_s = time.process_time()
     try:
         outcome = reader(reply)
     except Exception as exc:  # noqa: BLE001 - whatever it is, it is judged
         outcome = exc
-    verdict = _judge(answer, outcome)
-    if time.process_time() - began_s > _LIMIT_CPU_S:
-        verdict = verdict or "took longer than a second"
-    return type(outcome).__name__, verdict
+    return outcome, time.process_time() - began_s
 
 
 def _judge(answer: Answer, outcome: Outcome) -> str:
@@ -101,14 +109,21 @@ def _judge(answer: Answer, outcome: Outcome) -> str:
         return _judge_error(answer, outcome)
     if answer.endpoint == "submit" and outcome != named_task(answer.body):
         return f"the id {outcome!r} is not that of the answer"
-    return _judge_value(outcome)
+    return judge_value(outcome)
 
 
-def _judge_error(answer: Answer, exc: BaseException) -> str:
+def judge_told(exc: BaseException) -> str:
+    """Whether an error is one that the runner knows, in words that may be shown."""
     if not isinstance(exc, ProviderError | ConfigurationError):
         return f"{type(exc).__name__} came out: {str(exc)[:200]}"
     if clean(str(exc), 10_000) != str(exc) or len(str(exc)) > _LONGEST_MESSAGE:
         return f"a message that is not fit to be shown: {str(exc)[:200]!r}"
+    return ""
+
+
+def _judge_error(answer: Answer, exc: BaseException) -> str:
+    if verdict := judge_told(exc):
+        return verdict
     if answer.endpoint != "submit" or isinstance(exc, SubmissionInDoubt):
         return ""
     if not is_clear_no(answer.status, answer.body):
@@ -116,7 +131,7 @@ def _judge_error(answer: Answer, exc: BaseException) -> str:
     return ""
 
 
-def _judge_value(value: Outcome) -> str:  # noqa: PLR0911 - one for each type
+def judge_value(value: Outcome) -> str:  # noqa: PLR0911 - one for each type
     """Whether what was read is what the types say, and fit for the rest of the program."""
     match value:
         case TaskStatus():
@@ -126,7 +141,8 @@ def _judge_value(value: Outcome) -> str:  # noqa: PLR0911 - one for each type
             return _judge_urls(value.outputs)
         case UploadTicket():
             urls = [value.put.url if value.put is not None else "", value.address]
-            wrong = [v for pair in (value.put.headers or {}).items() for v in pair if not _is(v)]
+            headers = value.put.headers if value.put is not None else None
+            wrong = [v for pair in (headers or {}).items() for v in pair if not _is(v)]
             return "headers that are no text" if wrong else _judge_urls(urls)
         case Decimal():
             return "" if value.is_finite() and 0 <= value < 10**9 else f"no amount: {value!r:.60}"
@@ -144,8 +160,8 @@ def _judge_row(row: object) -> str:
             times, ids = [row.created_at], [row.task_id]
         case BillingRow():
             times, ids = [row.created_at], [row.row_id, row.task_id, row.key_id]
-            if _judge_value(row.amount_usd):
-                return _judge_value(row.amount_usd)
+            if judge_value(row.amount_usd):
+                return judge_value(row.amount_usd)
         case _:
             return f"a row that is a {type(row).__name__}"
     if any(not _is(text) for text in ids):
@@ -270,10 +286,10 @@ async def _call(call: Callable[[], Any], sample: Answer, raw: bytes) -> tuple[st
     elif sample.endpoint == "download":
         verdict = "" if isinstance(outcome, int) else "a download without a length"
     elif sample.endpoint not in {"history", "billings"}:
-        verdict = _judge_value(outcome)
+        verdict = judge_value(outcome)
     else:
-        verdict = _judge_value((outcome, False))
-    if time.process_time() - began_s > _LIMIT_CPU_S:
+        verdict = judge_value((outcome, False))
+    if time.process_time() - began_s > LIMIT_CPU_S:
         verdict = verdict or "took longer than a second"
     return type(outcome).__name__, verdict
 

@@ -8,6 +8,7 @@ belongs, every run comes to its end and owns up to its doubts.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,11 +16,13 @@ from random import Random
 from typing import Any
 
 import httpx
+from fuzz import runware
 from fuzz.mutations import Answer, spoilt
 from fuzz.truth import hides_a_task, is_clear_no
 from simulation.judge import judge
 from simulation.lives import Life
 from simulation.run import Parts, Stage, run_scenario
+from simulation.runware_world import RunwareDoor
 from simulation.scenario import Scenario, random_scenario
 from simulation.world import Body, Door, World
 
@@ -34,6 +37,12 @@ _ENDPOINTS = {
     "price": "price",
     "search": "billings",
     "result": "result",
+}
+_TASKS = {
+    "videoInference": "submit",
+    "getResponse": "result",
+    "getTaskDetails": "details",
+    "imageUpload": "upload",
 }
 
 
@@ -64,7 +73,7 @@ class SpoilingDoor(Door):
             return self._refuse(404, "no such clip")
         response = await super().handle_async_request(request)
         self._tally.answers += 1
-        endpoint = _endpoint(request)
+        endpoint = self._endpoint(request)
         # A wrong price ends a run before it begins; too many of them would test little else.
         share = self._share / 10 if endpoint == "price" else self._share
         if self._world.calm or self._chance.random() >= share:
@@ -75,7 +84,7 @@ class SpoilingDoor(Door):
             headers=dict(response.headers),
             body=b"".join([piece async for piece in response.stream]),  # type: ignore[union-attr]
         )
-        told = self._tamper(original)
+        told = self._tamper(original, request)
         return httpx.Response(
             told.status,
             headers=[
@@ -85,12 +94,12 @@ class SpoilingDoor(Door):
             stream=Body(self._life, [(0.0, told.body)], None),
         )
 
-    def _tamper(self, original: Answer) -> Answer:
+    def _tamper(self, original: Answer, request: httpx.Request) -> Answer:
         told = spoilt(original, self._chance, statuses=original.endpoint != "submit")
         if original.endpoint == "submit" and self._chance.random() < 0.1:
             status = self._chance.choice((201, 202, 204, 206, 500, 502, 599))
             told = Answer(endpoint="submit", status=status, headers=told.headers, body=told.body)
-        if _is_a_lie(original, told):
+        if self._is_a_lie(original, told, request):
             self._tally.lies_spared += 1
             return original
         self._tally.spoilt += 1
@@ -98,23 +107,38 @@ class SpoilingDoor(Door):
         by_endpoint[original.endpoint] = by_endpoint.get(original.endpoint, 0) + 1
         return told
 
+    def _endpoint(self, request: httpx.Request) -> str:
+        if request.url.port == 8002:
+            return "download"
+        if request.url.port == 8003:
+            return "upload_put"
+        return _ENDPOINTS.get(request.url.path.rpartition("/")[2], "submit")
 
-def _is_a_lie(original: Answer, told: Answer) -> bool:
-    """Whether it now says, readably, that there is no task where there may be one."""
-    if original.endpoint == "submit":
-        was_no = is_clear_no(original.status, original.body)
-        return is_clear_no(told.status, told.body) and not was_no
-    if original.endpoint == "history" and original.status == told.status == 200:
-        return hides_a_task(told.body, original.body)
-    return original.endpoint == "history" and told.status == 200
+    def _is_a_lie(self, original: Answer, told: Answer, request: httpx.Request) -> bool:
+        """Whether it now says, readably, that there is no task where there may be one."""
+        del request
+        if original.endpoint == "submit":
+            was_no = is_clear_no(original.status, original.body)
+            return is_clear_no(told.status, told.body) and not was_no
+        if original.endpoint == "history" and original.status == told.status == 200:
+            return hides_a_task(told.body, original.body)
+        return original.endpoint == "history" and told.status == 200
 
 
-def _endpoint(request: httpx.Request) -> str:
-    if request.url.port == 8002:
-        return "download"
-    if request.url.port == 8003:
-        return "upload_put"
-    return _ENDPOINTS.get(request.url.path.rpartition("/")[2], "submit")
+class SpoilingRunwareDoor(SpoilingDoor, RunwareDoor):
+    """The same where everything is asked for at one address, and submissions under our ids."""
+
+    def _endpoint(self, request: httpx.Request) -> str:
+        if request.url.port == 8002:
+            return "download"
+        return _TASKS[json.loads(request.content)[0]["taskType"]]
+
+    def _is_a_lie(self, original: Answer, told: Answer, request: httpx.Request) -> bool:
+        if original.endpoint != "submit":
+            return False
+        task_id = json.loads(request.content)[0]["taskUUID"]
+        was_no = runware.is_clear_no(original.status, original.body, task_id)
+        return runware.is_clear_no(told.status, told.body, task_id) and not was_no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +152,20 @@ class FuzzedRun:
     code: Any
 
 
-def run_fuzzed(seed: int, *, shots: int = 5, dialect: type[WaveSpeed] = WaveSpeed) -> FuzzedRun:
+def run_fuzzed(
+    seed: int,
+    *,
+    shots: int = 5,
+    dialect: type[WaveSpeed] = WaveSpeed,
+    provider: str = "wavespeed",
+) -> FuzzedRun:
     """One production, a random world, and a share of its answers spoilt."""
     chance, tally = Random(f"fuzzed run {seed}"), Tally()
     share = chance.choice((0.02, 0.1, 0.3))
-    door = partial(SpoilingDoor, chance=chance, share=share, tally=tally)
+    kind = SpoilingRunwareDoor if provider == "runware" else SpoilingDoor
+    door = partial(kind, chance=chance, share=share, tally=tally)
     parts = Parts(dialect=dialect, door=door)
-    result = run_scenario(_scenario(seed, shots), parts=parts, judge=_judge_what_holds)
+    result = run_scenario(_scenario(seed, shots, provider), parts=parts, judge=_judge_what_holds)
     return FuzzedRun(
         seed=seed,
         breaches=result.breaches,
@@ -144,8 +175,8 @@ def run_fuzzed(seed: int, *, shots: int = 5, dialect: type[WaveSpeed] = WaveSpee
     )
 
 
-def _scenario(seed: int, shots: int) -> Scenario:
-    return random_scenario(1_000_000 + seed, shots=shots)
+def _scenario(seed: int, shots: int, provider: str) -> Scenario:
+    return random_scenario(1_000_000 + seed, shots=shots, provider=provider)
 
 
 def _judge_what_holds(stage: Stage) -> list[str]:

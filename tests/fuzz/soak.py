@@ -18,14 +18,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fuzz import runware
 from fuzz.answers import take_samples
-from fuzz.broken import BROKEN
+from fuzz.broken import BROKEN, BROKEN_RUNWARE
 from fuzz.feeding import feed_values, feed_wire
 from fuzz.manifests import fuzz_manifests
 from fuzz.mutations import Answer
 from fuzz.runs import run_fuzzed, sum_up
 
-from pipeline.capabilities import WAVESPEED
+from pipeline.capabilities import RUNWARE, WAVESPEED
 
 _CHUNK = 500
 _RUNS_CHUNK = 10
@@ -46,13 +47,16 @@ def main() -> int:
     args = parser.parse_args()
     began_s = time.monotonic()
     report: dict[str, Any] = {}
-    samples = take_samples()
+    samples, of_runware = take_samples(), runware.take_runware_samples()
     with ProcessPoolExecutor(args.workers) as pool:
         for name, part in (
             ("broken", lambda: _broken(pool, samples)),
             ("answers_as_values", lambda: _answers(pool, _values, samples, args.answers)),
             ("answers_as_bytes", lambda: _answers(pool, _wire, samples, args.answers // 3)),
-            ("whole_runs", lambda: _runs(pool, args.runs)),
+            ("answers_of_runware", lambda: _answers(pool, _runware, of_runware, args.answers // 2)),
+            ("broken_on_runware", lambda: _broken_on_runware(of_runware)),
+            ("whole_runs", lambda: _runs(pool, _some_runs, args.runs)),
+            ("whole_runs_on_runware", lambda: _runs(pool, _some_runware_runs, args.runs // 3)),
             ("manifests", lambda: _manifests(pool, args.manifests)),
         ):
             report[name] = part()
@@ -100,12 +104,27 @@ def _wire(work: tuple[list[Answer], Job]) -> tuple[dict[str, int], list[str]]:
     return feed_wire(work[0], *work[1])
 
 
-def _runs(pool: ProcessPoolExecutor, count: int) -> dict[str, Any]:
+def _runware(work: tuple[list[Answer], Job]) -> tuple[dict[str, int], list[str]]:
+    return runware.feed_runware(work[0], *work[1])
+
+
+def _broken_on_runware(samples: list[Answer]) -> dict[str, Any]:
+    """How often each broken reader is caught by single answers."""
+    caught = {}
+    for name, (dialect, word) in BROKEN_RUNWARE.items():
+        _, breaches = runware.feed_runware(samples, 0, 500, dialect(RUNWARE))
+        caught[f"{name}: caught among 500 answers"] = sum(word in breach for breach in breaches)
+    return {**caught, "failures": sum(not count for count in caught.values())}
+
+
+def _runs(
+    pool: ProcessPoolExecutor, play: Callable[[Job], list[Any]], count: int
+) -> dict[str, Any]:
     codes: Counter[str] = Counter()
     breaches: list[str] = []
     tallies = []
     tasks = 0
-    for rows in pool.map(_some_runs, _chunks(count, _RUNS_CHUNK)):
+    for rows in pool.map(play, _chunks(count, _RUNS_CHUNK)):
         for run in rows:
             codes[f"exit_{None if run.code is None else int(run.code)}"] += 1
             tallies.append(run.tally)
@@ -117,6 +136,10 @@ def _runs(pool: ProcessPoolExecutor, count: int) -> dict[str, Any]:
 
 def _some_runs(job: Job) -> list[Any]:
     return [run_fuzzed(seed) for seed in range(job[0], sum(job))]
+
+
+def _some_runware_runs(job: Job) -> list[Any]:
+    return [run_fuzzed(seed, provider="runware") for seed in range(job[0], sum(job))]
 
 
 def _manifests(pool: ProcessPoolExecutor, count: int) -> dict[str, Any]:

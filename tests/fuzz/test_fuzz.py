@@ -8,15 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fuzz import runware
 from fuzz.answers import take_samples
-from fuzz.broken import BROKEN
+from fuzz.broken import BROKEN, BROKEN_RUNWARE
 from fuzz.feeding import feed_values, feed_wire
 from fuzz.manifests import fuzz_manifests
 from fuzz.mutations import Answer
 from fuzz.runs import run_fuzzed
 from fuzz.truth import hides_a_task, is_clear_no
 
-from pipeline.capabilities import WAVESPEED
+from pipeline.capabilities import RUNWARE, WAVESPEED
 
 # Where a broken program is looked for among the runs: each is caught well before the last.
 _RUNS = range(30, 110)
@@ -50,6 +51,54 @@ def test_whole_runs_with_spoilt_answers_pay_nothing_twice(first: int) -> None:
     runs = [run_fuzzed(seed) for seed in range(first, first + 12)]
     assert not [(run.seed, run.breaches) for run in runs if run.breaches]
     assert sum(run.tally.spoilt for run in runs) > 20
+
+
+@pytest.fixture(scope="module")
+def runware_samples() -> list[Answer]:
+    return runware.take_runware_samples()
+
+
+def test_spoilt_answers_of_runware_are_read_as_what_they_are_or_not_at_all(
+    runware_samples: list[Answer],
+) -> None:
+    ended, breaches = runware.feed_runware(runware_samples, 0, 2000)
+    assert not breaches
+    words = ("submit: str", "submit: SubmissionInDoubt", "submit: Rejected", "result: TaskStatus")
+    assert all(ended[word] > 20 for word in words)
+    assert ended["details: bool"] > 20
+
+
+def test_whole_runs_on_runware_with_spoilt_answers_pay_nothing_twice() -> None:
+    runs = [run_fuzzed(seed, provider="runware") for seed in range(12)]
+    assert not [(run.seed, run.breaches) for run in runs if run.breaches]
+    assert sum(run.tally.by_endpoint.get("submit", 0) for run in runs) > 5
+
+
+@pytest.mark.parametrize("name", BROKEN_RUNWARE)
+def test_a_broken_reader_of_runwares_is_caught(name: str, runware_samples: list[Answer]) -> None:
+    dialect, word = BROKEN_RUNWARE[name]
+    _, breaches = runware.feed_runware(runware_samples, 0, 300, dialect(RUNWARE))
+    assert [breach for breach in breaches if word in breach]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_no"),
+    [
+        (400, '{"data": [], "errors": [{"code": "x", "taskUUID": "OURS"}]}', True),
+        (400, "", True),
+        (307, "", True),
+        (200, '{"errors": [{"code": "x", "taskUUID": "OURS"}]}', True),
+        (307, '{"data": [{"taskUUID": "OURS"}]}', False),
+        (400, '{"data": [{"taskUUID": "OURS', False),
+        (400, '{"data": [{"taskUUID": "OURS"}]}', False),
+        (400, '{"errors": [{"code": "conflictTaskUUID", "taskUUID": "OURS"}]}', False),
+        (200, '{"errors": [{"code": "x"}]}', False),
+        (500, '{"errors": [{"code": "x", "taskUUID": "OURS"}]}', False),
+    ],
+)
+def test_only_a_clear_no_of_runwares_counts_as_one(status: int, body: str, is_no: bool) -> None:
+    raw = body.replace("OURS", runware.TASK_ID).encode()
+    assert runware.is_clear_no(status, raw) is is_no
 
 
 @pytest.mark.parametrize("name", [name for name, (_, word, _) in BROKEN.items() if word])

@@ -109,11 +109,18 @@ def blackout(*, shots: int = 20) -> Result:
 
 
 def ambiguous(
-    fault: str, chance: float, seed: int, *, shots: int = 20, history: bool = True
+    fault: str,
+    chance: float,
+    seed: int,
+    *,
+    shots: int = 20,
+    history: bool = True,
+    provider: str = "wavespeed",
 ) -> Result:
     """One kind of bad answer to that share of the submissions."""
     scenario = Scenario(
         seed=seed,
+        provider=provider,
         boards=(plain_board(shots),),
         starts=60,
         faults=Faults(submit={fault: chance}),

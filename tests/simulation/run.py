@@ -173,7 +173,8 @@ async def _services(stage: Stage, life: Life) -> AsyncIterator[Services]:
     limits = allowance(account_level(settings, capabilities), settings.rate_window_s)
     rng = random.Random(f"runner {scenario.seed} {life.number}")
     is_runware = scenario.provider == "runware"
-    door = RunwareDoor(stage.world, life) if is_runware else parts.door(stage.world, life)
+    speaks = RunwareDoor if is_runware and parts.door is Door else parts.door
+    door = speaks(stage.world, life)
 
     async def sleep(seconds: float) -> None:
         life.tick("sleep")

@@ -34,6 +34,8 @@ from simulation.judge import judge
 from simulation.run import Result, run_scenario
 from simulation.scenario import random_scenario
 
+from pipeline.errors import ExitCode
+
 _CHUNK = 20
 # Deaths at exact points stop where the life survives, and here at the latest.
 _MOST_POINTS = 2000
@@ -46,7 +48,7 @@ def main() -> int:
         return _replay(args.replay, args.shots, "runware" if args.runware else "wavespeed")
     began_s = time.monotonic()
     report: dict[str, Any] = {"goals": []}
-    parts = (_deaths, _broken, _figures, _ambiguous, _seeds, _runware)
+    parts = (_deaths, _broken, _figures, _ambiguous, _ambiguous_on_runware, _seeds, _runware)
     for part in parts:
         report[part.__name__.strip("_")] = part(args)
         report["goals"] = _goals(report)
@@ -236,6 +238,41 @@ def _ambiguous_job(job: tuple[str, int]) -> tuple[list[str], int]:
     if "429" not in fault and max(sent.values()) > 1:
         breaches.append("sent again without a history")
     return breaches, len(with_history.world.ours)
+
+
+def _ambiguous_on_runware(args: argparse.Namespace) -> dict[str, Any]:
+    """The same where a lost answer is asked for by our own id: 20 shots, 20 seeds of each kind.
+
+    An answer that stays unclear five times over is left to a later run, which is no failure.
+    """
+    jobs = [(fault, seed) for fault in DOUBT_FAULTS for seed in range(20)]
+    total: Counter[str] = Counter()
+    failures = []
+    with ProcessPoolExecutor(args.workers) as pool:
+        rows = pool.map(_ambiguous_runware_job, jobs, chunksize=10)
+        for job, (breaches, counts) in zip(jobs, rows, strict=True):
+            total.update(counts)
+            if breaches:
+                failures.append({"fault": job[0], "seed": job[1], "breaches": breaches})
+    return {"run": len(jobs), **total, "failures": len(failures), "failed": failures[:20]}
+
+
+def _ambiguous_runware_job(job: tuple[str, int]) -> tuple[list[str], dict[str, int]]:
+    fault, seed = job
+    result = ambiguous(fault, 0.3, seed, provider="runware")
+    world, code = result.world, result.ended[-1].code
+    breaches = list(result.breaches)
+    if code not in {ExitCode.DONE, ExitCode.IN_DOUBT}:
+        breaches.append(f"ends with {code!r}")
+    if code is ExitCode.DONE and len(world.ours) != 20:
+        breaches.append(f"{len(world.ours)} tasks for 20 shots")
+    return breaches, {
+        "shots": 20,
+        "unclear_answers": world.faults_played,
+        "submissions": len(world.arrivals_s),
+        "tasks": len(world.ours),
+        "left_to_a_later_run": int(code is ExitCode.IN_DOUBT),
+    }
 
 
 def _deaths(args: argparse.Namespace) -> dict[str, Any]:

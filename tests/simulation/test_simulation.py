@@ -103,6 +103,15 @@ def test_a_death_at_an_exact_point_costs_nothing(tick: int) -> None:
     assert result.ended[-1].code is ExitCode.DONE
 
 
+@pytest.mark.parametrize("fault", ["lost_after", "lost_before", "half_json_before", "503_after"])
+def test_an_unclear_answer_on_runware_is_asked_for_by_our_own_id(fault: str) -> None:
+    result = ambiguous(fault, 0.3, seed=1, shots=10, provider="runware")
+    assert not result.breaches
+    assert result.world.faults_played
+    assert result.ended[-1].code is ExitCode.DONE
+    assert len(result.world.ours) == 10
+
+
 def test_every_answer_lost_after_acceptance_ends_with_one_task_a_shot() -> None:
     result = ambiguous("lost_after", 1.0, seed=1)
     assert not result.breaches

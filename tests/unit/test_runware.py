@@ -315,6 +315,14 @@ def test_redirect_is_not_followed(status: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "body", [{"data": [{"taskUUID": TASK_ID}]}, f'{{"data": [{{"taskUUID": "{TASK_ID}'.encode()]
+)
+def test_redirect_that_names_our_task_is_no_refusal(body: object) -> None:
+    with pytest.raises(SubmissionInDoubt):
+        submitted(reply(307, body))
+
+
+@pytest.mark.parametrize(
     ("status", "body"),
     [
         *(
