@@ -33,6 +33,7 @@ from simulation.fittings import (
     Silent,
     conform,
     make_storyboards,
+    never_delivered,
     settings_of,
     utc_now,
     verify,
@@ -46,6 +47,7 @@ from pipeline.capabilities import CAPABILITIES, PromptDialect
 from pipeline.commands.jobs import Job, plan_job
 from pipeline.download import Downloader
 from pipeline.errors import ExitCode, StoryboardError, gravest
+from pipeline.filming import Studio
 from pipeline.journal import Journal, read_events
 from pipeline.ledger import DOUBTFUL, Book, Ledger, fold
 from pipeline.model import Storyboard
@@ -201,7 +203,7 @@ async def _services(stage: Stage, life: Life) -> AsyncIterator[Services]:
                 account=account,
                 downloader=downloader,
                 verify=verify,
-                conform=partial(conform, life),
+                studio=Studio(conform=partial(conform, life), deliver=never_delivered),
                 settings=settings,
                 reporter=Silent(),
                 clock=Clock(utc=utc_now, sleep=sleep),
