@@ -58,8 +58,9 @@ CODINGS: Mapping[Profile, Coding] = MappingProxyType(
             container=Container.MP4,
             codec="h264",
             pixels=_EIGHT_BITS,
-            # The fastest preset is also the one with the smallest files here.
-            arguments={"preset": "veryfast", "x264-params": "stitchable=1"},
+            # The fastest preset is also the one with the smallest files here. Where the colours of
+            # a clip were sampled is in the headers too, and would differ from clip to clip.
+            arguments={"preset": "veryfast", "x264-params": "stitchable=1:chromaloc=0"},
             is_reordered=True,
         ),
         Profile.HEVC: Coding(
@@ -70,7 +71,8 @@ CODINGS: Mapping[Profile, Coding] = MappingProxyType(
                 "preset": "fast",
                 # Its threads change the bits that it writes; an open group of pictures would refer
                 # to the piece before. ffmpeg's -threads does not reach it.
-                "x265-params": "pools=none:frame-threads=1:open-gop=0:info=0:log-level=none",
+                "x265-params": "pools=none:frame-threads=1:open-gop=0:info=0:chromaloc=0"
+                ":log-level=none",
             },
             is_reordered=True,
         ),

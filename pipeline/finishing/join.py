@@ -36,12 +36,14 @@ from pipeline.timecode import SAMPLE_RATE_HZ
 JOIN_WEIGHT = 1.0
 _LIMIT_FLOOR_S = 120.0
 _LIMIT_PER_SECOND = 2.0
+# The last packet of Opus may last this long, and ffmpeg 5.1 does not say how much of it is heard.
+_PACKET_S = Fraction(1, 50)
 _LIST_NAME = "film.ffconcat"
 _SOUND_NAME = "film.raw"
-# Keys that every container here keeps. MP4 drops any other without a word.
+# Keys that MP4 keeps; it drops any other without a word, and MOV drops the description too.
 _TEXT_KEYS = frozenset({"title", "artist", "comment", "description", "copyright"})
-# Opus begins with 312 samples that are not heard (RFC 7845, section 4.2), and a muxer of WEBM has to
-# move the sound by as much. ffmpeg 5.1's forgets to, which makes all pictures late: where that
+# Opus begins with 312 samples that are not heard (RFC 7845, section 4.2), and WEBM's muxer has to
+# move the sound by as much. ffmpeg 5.1's forgets to, which makes all pictures late. Where that
 # shows it is done for it, in milliseconds, as 5.1 hands them to its bitstream filters, or samples.
 _SOUND_SHIFTS: Mapping[Profile, tuple[int, ...]] = MappingProxyType({Profile.WEBM: (0, 7, 312)})
 
@@ -127,6 +129,7 @@ async def _run(arguments: Sequence[str], duration_s: Fraction, workshop: Worksho
             returncode=exc.returncode,
             stderr_tail=exc.stderr_tail,
         ) from exc
+    advance(1.0)
 
 
 def build_film(
@@ -212,7 +215,7 @@ def _sound_fault(audio: AudioInfo | None, frames: int, frame: Frame) -> str:
     # Even with a priming that a player may ignore, half a frame would not be seen.
     frame_s = 1 / frame.frame_rate
     is_late = abs(audio.start_s) > frame_s / 2
-    if is_late or abs(audio.end_s - frames * frame_s) > frame_s:
+    if is_late or abs(audio.end_s - frames * frame_s) > max(frame_s, _PACKET_S):
         return "sound and picture are not of one length"
     return ""
 

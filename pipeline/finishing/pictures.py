@@ -8,7 +8,8 @@ one card or caption makes only the pieces anew that show it. ``join`` copies the
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -145,8 +146,13 @@ async def render_pictures(
     jobs = await _plan(orders, frame, workshop, known)
     found: dict[Path, tuple[VideoInfo, bool]] = {}
 
+    uses = Counter(job.place.path for job in jobs)
+
     async def have(job: _Job) -> None:
-        found[job.place.path] = await _have(job, frame, workshop)
+        length_s = float(uses[job.place.path] * job.place.frames / frame.frame_rate)
+        advance = workshop.progress.part(PICTURE_WEIGHT * length_s)
+        found[job.place.path] = await _have(job, frame, workshop, advance)
+        advance(1.0)
 
     # What is shown twice is made once.
     await for_each({job.place.path: job for job in jobs}.values(), have, workshop.workers)
@@ -225,12 +231,12 @@ async def _plan(
     ]
 
 
-async def _have(job: _Job, frame: Frame, workshop: Workshop) -> tuple[VideoInfo, bool]:
+async def _have(
+    job: _Job, frame: Frame, workshop: Workshop, advance: Callable[[float], None]
+) -> tuple[VideoInfo, bool]:
     """Make one piece unless a sound one is cached; returns what it is, and whether it was made."""
     length_s = float(job.place.frames / frame.frame_rate)
-    advance = workshop.progress.part(PICTURE_WEIGHT * length_s)
     if (video := await anyio.to_thread.run_sync(find, job.place)) is not None:
-        advance(1.0)
         return video, False
     # A folder of its own: the names in it can then be the same for every piece of every film.
     folder = workshop.folder / job.place.path.stem
@@ -258,7 +264,6 @@ async def _have(job: _Job, frame: Frame, workshop: Workshop) -> tuple[VideoInfo,
             hint="run `storyboard doctor` to check this ffmpeg",
             returncode=0,
         )
-    advance(1.0)
     return made, True
 
 
@@ -270,7 +275,8 @@ def _check_length(part: Path, job: _Job) -> None:
         frames = video.packets if video else 0
     if frames < job.place.frames:
         raise ClipRejected(
-            f"{_names(job)} is too short: it has {frames} of {job.place.frames} frames of the film",
+            f"{_names(job)} ends before what the film uses of it:"
+            f" {job.place.frames - frames} frames are missing",
             hint="use less of the clip: a smaller `cut`, or an earlier `in`",
             returncode=0,
         )

@@ -113,6 +113,9 @@ def build_piece(target: str, order: PieceOrder, frame: Frame) -> list[str]:
             color_trc="bt709",
             colorspace="bt709",
         )
+        # After some filters ffmpeg 5.1 ends a stream with the time of its last picture, which
+        # ``fps`` then leaves out: there is one more, and the count below cuts it off.
+        .filter("tpad", stop=1, stop_mode="clone")
         .filter("fps", ratio(frame.frame_rate))
     )
     options = {
@@ -183,14 +186,15 @@ def _ramp(picture: Stream, ramp: Ramp, rate: Fraction) -> Stream:
     moved = max(0, -ramp.first)
     start = ramp.first + moved
     return (
-        picture.filter("setpts", f"PTS+{moved}/({ratio(rate)})/TB")
+        picture.filter("settb", ratio(1 / rate))
+        .filter("setpts", f"PTS+{moved}")
         .filter(
             "fade",
             type="out" if ramp.is_out else "in",
             start_time=_microseconds(start / rate),
             duration=_microseconds(ramp.frames / rate),
         )
-        .filter("setpts", f"PTS-{moved}/({ratio(rate)})/TB")
+        .filter("setpts", f"PTS-{moved}")
     )
 
 

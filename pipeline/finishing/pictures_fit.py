@@ -25,9 +25,9 @@ _SAME_SHAPE = Fraction(1, 200)
 # The copy behind a picture is blurred small, where a wide blur is cheap, and darkened so that the
 # picture stands out: shares of full luma and colour.
 _BLUR_SHRINK = 8
-_BLUR_SHARE = 0.03
-_BLUR_LUMA = 0.62
-_BLUR_CHROMA = 0.85
+_BLUR_SHARE = 0.05
+_BLUR_LUMA = 0.7
+_BLUR_CHROMA = 1.1
 _LOCAL_FILES = "file,pipe"
 _EXACT = "lanczos+accurate_rnd+full_chroma_int"
 
