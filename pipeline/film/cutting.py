@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -137,12 +138,12 @@ def _starts_by_name(parts: Sequence[Part]) -> dict[str, Fraction]:
 
 
 def _moved(captions: Captions, parts: Sequence[Part], master: Sequence[Part]) -> Iterator[Cue]:
-    tied = tuple(_tie(captions, film_parts(master)))
+    tied: dict[tuple[PartKind, str], list[_Tied]] = {}
+    for each in _tie(captions, film_parts(master)):
+        tied.setdefault((each.kind, each.name), []).append(each)
     cut = film_parts(parts)
     for part, start_s in zip(cut, starts_s(cut), strict=True):
-        for each in tied:
-            if (each.kind, each.name) != (part.kind, part.name):
-                continue
+        for each in tied.get((part.kind, part.name), ()):
             first = max(each.start_s - part.in_s, Fraction(0))
             last = min(each.end_s - part.in_s, part.duration_s)
             if last - first >= min(_LEAST_CUE_S, each.end_s - each.start_s):
@@ -170,7 +171,7 @@ def _seen_over(
 ) -> tuple[Part, Fraction]:
     """The part that most of a caption is seen over, and where it begins in the film."""
     middle_s = (cue.start_s + cue.end_s) / 2
-    index = max((i for i, start_s in enumerate(starts) if start_s <= middle_s), default=0)
+    index = max(bisect_right(starts, middle_s) - 1, 0)
     return parts[index], starts[index]
 
 

@@ -64,8 +64,8 @@ class _Judge:
         self._reading = reading
         self._storyboard = storyboard
         self._spec = reading.spec
-        # Cuts that were refused: what the master and three ratios share is told once.
-        self._crowded: set[tuple[Part, ...]] = set()
+        # Which cuts are: what the master and three ratios share is laid out and told once.
+        self._crowded: dict[tuple[tuple[Part, ...], Fraction | None], bool] = {}
 
     def run(self) -> FilmSpec:
         cuts = [
@@ -121,14 +121,17 @@ class _Judge:
 
     def _is_crowded(self, cut: _Cut) -> bool:
         rate = cut.deliverable.frame_rate
+        key = (cut.parts, rate)
+        if key in self._crowded:
+            return self._crowded[key]
+        self._crowded[key] = False
         for each in _USUAL_RATES if rate is None else (rate,):
             part = overcrowded(cut.parts, each) or _vanishing(cut.parts, each)
             if part is not None:
-                if cut.parts not in self._crowded:
-                    self._refuse_crowded(cut, part)
-                self._crowded.add(cut.parts)
-                return True
-        return False
+                self._refuse_crowded(cut, part)
+                self._crowded[key] = True
+                break
+        return self._crowded[key]
 
     def _refuse_crowded(self, cut: _Cut, part: Part) -> None:
         at = next(index for index, each in enumerate(cut.parts) if each is part)
