@@ -36,7 +36,6 @@ eight_and_ten_bits = pytest.mark.parametrize(
     ("profile", "ffmpeg"),
     list(zip((Profile.WEB, Profile.PRORES), cycle(FFMPEGS.values()), strict=False)),
 )
-each_profile = pytest.mark.parametrize("profile", list(Profile))
 
 
 @dataclass(frozen=True)
@@ -143,10 +142,16 @@ def plate(path: Path, color: tuple[int, ...], frame: Frame = FRAME) -> Path:
     return path
 
 
-@each_ffmpeg
-@each_profile
+@pytest.mark.parametrize(
+    ("profile", "ffmpeg"),
+    [
+        *((profile, next(iter(FFMPEGS.values()))) for profile in Profile),
+        # Where ffmpegs differ: in the clock of pieces stored out of order, and in Opus's delay.
+        *((profile, FFMPEG) for profile in (Profile.WEB, Profile.WEBM) if len(FFMPEGS) > 1),
+    ],
+)
 def test_pieces_of_every_profile_and_length_join_without_a_frame_lost(
-    rising: Footage, tmp_path: Path, ffmpeg: Path, profile: Profile
+    rising: Footage, tmp_path: Path, profile: Profile, ffmpeg: Path
 ) -> None:
     """Blends and shots of one, two and three frames, between which nothing may be lost."""
     parts = [shot(10, "dissolve", 3), shot(6, "fade-black", 2), shot(5, "wipeleft", 1), shot(3)]
@@ -166,11 +171,10 @@ def test_pieces_of_every_profile_and_length_join_without_a_frame_lost(
     run(*strict, ffmpeg=ffmpeg)
 
 
-@each_ffmpeg
 def test_a_dissolve_goes_from_one_shot_to_the_other_in_even_steps(
-    rising: Footage, falling: Footage, tmp_path: Path, ffmpeg: Path
+    rising: Footage, falling: Footage, tmp_path: Path
 ) -> None:
-    made = make(tmp_path, [shot(48, "dissolve", 12), shot(48)], [rising, falling], ffmpeg=ffmpeg)
+    made = make(tmp_path, [shot(48, "dissolve", 12), shot(48)], [rising, falling])
 
     going = [40.0 + 3 * frame for frame in range(48)]
     coming = [200.0 - 3 * frame for frame in range(48)]
@@ -358,16 +362,15 @@ def test_the_film_comes_out_of_black_and_goes_into_it_over_many_pieces(
     assert lumas(made) == pytest.approx([*rise, *[235] * 19, *fall], abs=3)
 
 
-@each_ffmpeg
 def test_only_what_shows_a_changed_card_is_made_again(
-    rising: Footage, falling: Footage, tmp_path: Path, ffmpeg: Path
+    rising: Footage, falling: Footage, tmp_path: Path
 ) -> None:
     card = tmp_path / "card.png"
     parts = [shot(20), shot(20, "dissolve", 6), shot(12)]
     sources = [rising, falling, Still(path=plate(card, (200, 0, 0)))]
-    first = make(tmp_path, parts, sources, ffmpeg=ffmpeg)
+    first = make(tmp_path, parts, sources)
     plate(card, (0, 0, 200))
-    second = make(tmp_path, parts, sources, ffmpeg=ffmpeg)
+    second = make(tmp_path, parts, sources)
 
     assert (first.rendered.rendered, first.rendered.reused) == (4, 0)
     assert [each.is_new for each in second.rendered.pieces] == [False, False, True, True]
@@ -410,7 +413,7 @@ def test_a_damaged_piece_is_made_again(rising: Footage, tmp_path: Path) -> None:
     assert second.path.read_bytes() == before
 
 
-@each_profile
+@pytest.mark.parametrize("profile", [Profile.WEB, Profile.HEVC, Profile.WEBM])
 def test_the_same_film_has_the_same_bytes_wherever_it_is_made(
     rising: Footage, tmp_path: Path, profile: Profile
 ) -> None:
