@@ -177,6 +177,10 @@ def test_limiter_holds_every_peak_and_leaves_the_rest_alone() -> None:
     assert np.abs(np.diff(20 * np.log10(gains))).max() <= 1.51 / CELL_SAMPLES
 
 
+def test_both_ends_of_a_cell_do_for_its_peak() -> None:
+    assert reductions(np.array([0.0, 6.0, 0.0]), 0)[1:3].tolist() == [6, 6]
+
+
 def test_sound_under_the_ceiling_is_not_touched() -> None:
     sound = sine(440, RATE_HZ, 0.2)
     result, _ = limited(sound, -6)
