@@ -89,7 +89,8 @@ def _fitted(picture: Stream, footage: Footage, frames: int, frame: Frame) -> Str
             fitted = _cover(picture, size, footage, colors)
             return fitted.filter("setsar", 1).filter("format", pixels.canvas)
         case Fit.PAD:
-            color = f"0x{frame.background.removeprefix('#')}"
+            # Read as a number: what is none must not come near a filter.
+            color = f"0x{int(frame.background.removeprefix('#'), 16):06x}"
             behind = plain_stream(color, frame, pixels.canvas, frames)
         case Fit.BLUR:
             split = picture.filter_multi_output("split")

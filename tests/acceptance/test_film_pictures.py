@@ -354,8 +354,8 @@ def test_the_film_comes_out_of_black_and_goes_into_it_over_many_pieces(
     card = Still(path=plate(tmp_path / "grey.png", (255, 255, 255)))
     frame = replace(FRAME, profile=profile)
     fades = Fades(in_frames=8, out_frames=10)
-    parts = [shot(5), shot(5), shot(20), shot(3), shot(4)]
-    made = make(tmp_path, parts, [card] * 5, frame, fades=fades, ffmpeg=ffmpeg)
+    parts = [shot(5), shot(25), shot(3), shot(4)]
+    made = make(tmp_path, parts, [card] * 4, frame, fades=fades, ffmpeg=ffmpeg)
 
     rise = [16 + 219 * n / 8 for n in range(8)]
     fall = [16 + 219 * n / 10 for n in range(9, -1, -1)]
@@ -431,18 +431,16 @@ def test_the_same_film_has_the_same_bytes_wherever_it_is_made(
 
 
 def test_progress_never_falls_and_ends_at_one(rising: Footage, tmp_path: Path) -> None:
-    for _ in range(2):
-        made = make(tmp_path, [shot(10), shot(10)], [rising, rising])
-        assert made.progress == sorted(made.progress)
-        assert made.progress[-1] == pytest.approx(1)
+    made = make(tmp_path, [shot(10), shot(10)], [rising, rising])
+    assert made.progress == sorted(made.progress)
+    assert made.progress[-1] == pytest.approx(1)
 
 
-@each_ffmpeg
 def test_whole_clips_of_the_right_format_are_copied(
-    rising: Footage, falling: Footage, tmp_path: Path, ffmpeg: Path
+    rising: Footage, falling: Footage, tmp_path: Path
 ) -> None:
     sources = [rising, falling, rising]
-    made = make(tmp_path, [shot(48)] * 3, sources, ffmpeg=ffmpeg, has_sound=True)
+    made = make(tmp_path, [shot(48)] * 3, sources, has_sound=True)
 
     assert made.rendered.is_copied
     assert made.rendered.cached == frozenset()
