@@ -17,7 +17,8 @@ from pipeline.capabilities import is_free
 from pipeline.edl import EdlEvent, build_edl
 from pipeline.errors import ClipRejected
 from pipeline.files import file_sha256, write_whole
-from pipeline.film.spec import ShotEdit
+from pipeline.film.profiles import ENCODINGS
+from pipeline.film.spec import UNEDITED, FilmSpec
 from pipeline.film.timeline import PartKind, Timeline
 from pipeline.ledger import Attempt
 from pipeline.media.conform import CutClip, Film, conform
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 CACHE_FOLDER = ".cache"
 EDL_NAME = "film.edl"
+FILM_STEM = "film"
 
 
 class Conform(Protocol):
@@ -118,7 +120,7 @@ async def _deliver_with(
 
 def is_plain(storyboard: Storyboard) -> bool:
     """Whether the film is the clips one after the other, and nothing else."""
-    return storyboard.film is None and all(shot.edit == ShotEdit() for shot in storyboard.shots)
+    return storyboard.film is None and all(shot.edit == UNEDITED for shot in storyboard.shots)
 
 
 async def make_film(
@@ -206,10 +208,12 @@ async def _deliver(
         shot.id: _clip(shot, attempt, folder)
         for shot, attempt in zip(storyboard.shots, cut, strict=True)
     }
+    spec = storyboard.film or FilmSpec()
+    film = folder / f"{FILM_STEM}{ENCODINGS[spec.master.profile].suffix}"
     delivered = await studio.deliver(
         storyboard,
         clips,
-        folder / FILM_NAME,
+        film,
         cache_dir=folder / CACHE_FOLDER,
         on_progress=on_progress,
     )
@@ -230,6 +234,7 @@ async def _deliver(
         width_px=measured.width_px,
         height_px=measured.height_px,
         copied=delivered.is_master_copied,
+        path=film.name,
         deliverables=tuple(_deliverable(each) for each in others),
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pipeline.errors import ExitCode
-from pipeline.film.spec import FilmSpec, ShotEdit
+from pipeline.film.spec import UNEDITED, FilmSpec, ShotEdit
 
 
 class Resolution(StrEnum):
@@ -219,7 +219,7 @@ class Shot:
     frame: Reference | None = None
     video: VideoReference | None = None
     output: Output = Output()
-    edit: ShotEdit = ShotEdit()
+    edit: ShotEdit = UNEDITED
 
     @property
     def kind(self) -> ShotKind:

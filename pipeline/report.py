@@ -20,7 +20,7 @@ from pipeline.ledger import FREE, Attempt, Ledger
 from pipeline.model import Storyboard
 from pipeline.planning import Action, Plan
 from pipeline.pricing import Estimate, dollars
-from pipeline.summary import FILM_NAME, FilmRecord, Outcome
+from pipeline.summary import FilmRecord, Outcome
 from pipeline.text import clean
 
 if TYPE_CHECKING:
@@ -153,10 +153,22 @@ def outcome_text(outcome: Outcome, provider: str) -> str:
 
 
 def film_text(outcome: Outcome, film: FilmRecord) -> str:
-    """A finished film in two lines, its path last."""
+    """A finished film, what else was made of its cut, and its path last."""
     facts = f"{duration_text(film.duration_s)}, {film.width_px}x{film.height_px}"
-    path = outcome.folder / FILM_NAME
-    return f"{outcome.plan.storyboard.name}: {facts}\n{path}"
+    lines = [f"{outcome.plan.storyboard.name}: {facts}"]
+    if film.deliverables:
+        rows = [
+            (
+                each["file"],
+                duration_text(each["duration_s"]),
+                f"{each['width_px']}x{each['height_px']}",
+                "" if each["integrated_lufs"] is None else f"{each['integrated_lufs']:.1f} LUFS",
+                "as it was" if each["reused"] else "new",
+            )
+            for each in film.deliverables
+        ]
+        lines.append(table(("file", "length", "size", "loudness", ""), rows, numeric=(1, 2, 3)))
+    return "\n".join([*lines, str(outcome.folder / film.path)])
 
 
 def status_text(outcome: Outcome, provider: str) -> str:
@@ -179,7 +191,7 @@ def status_text(outcome: Outcome, provider: str) -> str:
         lines.append("  nothing has been submitted yet")
     lines.append(f"  {_money(ledger, provider)}")
     if outcome.film is not None:
-        lines.append(f"  film {outcome.folder / FILM_NAME}, up to date")
+        lines.append(f"  film {outcome.folder / outcome.film.path}, up to date")
     else:
         left = sum(take.action is not Action.KEEP for take in outcome.plan.takes)
         lines.append(f"  no film yet, or not up to date; takes left to do: {left}")

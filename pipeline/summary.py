@@ -38,10 +38,10 @@ _STATES = {
 class FilmRecord:
     """The finished film as ``run.json`` keeps it.
 
-    ``key`` identifies what went into it; ``copied`` whether its picture is the clips' own,
-    never re-encoded; ``frame_rate`` exact, as text. ``deliverables`` every other file that was
-    made of the cut, as data: what it is, and under ``files`` its path and those of what lies
-    beside it, from the storyboard's folder, each with its sha256.
+    ``path`` from the storyboard's folder; ``key`` identifies what went into it; ``copied`` whether
+    its picture is the clips' own, never re-encoded; ``frame_rate`` exact, as text. ``deliverables``
+    every other file that was made of the cut, as data: what it is, and under ``files`` its path
+    and those of what lies beside it, each with its sha256.
     """
 
     key: str
@@ -52,6 +52,7 @@ class FilmRecord:
     width_px: int
     height_px: int
     copied: bool
+    path: str = FILM_NAME
     deliverables: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -126,8 +127,12 @@ def summarise(outcome: Outcome, estimate: Estimate, provider: str) -> dict[str, 
         },
         "shots": shots,
         "other_takes": [_take(take, messages) for take in others],
-        "film": None if outcome.film is None else {"path": FILM_NAME, **asdict(outcome.film)},
+        "film": None if outcome.film is None else _film(outcome.film),
     }
+
+
+def _film(film: FilmRecord) -> dict[str, Any]:
+    return asdict(film) | {"deliverables": list(film.deliverables)}
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
@@ -149,7 +154,7 @@ def film_is_current(folder: Path, key: str, record: FilmRecord | None) -> bool:
     """Whether all that was made is on disk, whole, and of exactly what ``key`` stands for."""
     if record is None or record.key != key:
         return False
-    wanted = {FILM_NAME: record.sha256}
+    wanted = {record.path: record.sha256}
     try:
         for each in record.deliverables:
             wanted |= each["files"]

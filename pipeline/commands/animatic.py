@@ -14,13 +14,22 @@ HELP = "watch the ad before paying: the film from the free sandbox"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = (
-        "Make the film from the sandbox's animatic clips, free, in OUT/<storyboard>/animatic/,\n"
-        "where it never meets a paid clip."
+        "Make the film, with its cuts, sound and cards, from the sandbox's animatic clips, free,\n"
+        "in OUT/<storyboard>/animatic/, where it never meets a paid clip."
     )
-    parser.epilog = "example:\n  storyboard animatic manifests/aurora-bottle.yaml"
+    parser.epilog = (
+        "examples:\n  storyboard animatic manifests/aurora-bottle.yaml\n"
+        "  storyboard animatic --no-slate manifests/aurora-bottle.yaml   to show to a client"
+    )
     add_manifests(parser)
     add_out(parser)
     add_output_style(parser)
+    parser.add_argument(
+        "--no-slate",
+        dest="slate",
+        action="store_false",
+        help="leave out the strip that names each shot and its time",
+    )
     add_webhooks(parser)
     parser.set_defaults(
         max_cost=None, yes=True, only=None, retake=[], same_account=False, no_probe=False

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.commands.hooks import open_webhooks, read_webhook_url
 from pipeline.commands.inputs import load, provider_of, shot_names
 from pipeline.commands.jobs import Job, plan_job
 from pipeline.errors import ExitCode, OverBudget, StoryboardError, gravest
+from pipeline.film.spec import FilmSpec
 from pipeline.journal import Journal
 from pipeline.ledger import Book
 from pipeline.model import Container, Storyboard
@@ -37,6 +39,7 @@ from pipeline.workspace import (
 
 # What brings a clip onto this disk, sooner or later.
 _DOWNLOADS = (Action.BUY, Action.FETCH)
+_NO_LIMIT_S = Fraction(1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,8 @@ def make(args: argparse.Namespace, *, animatic: bool) -> int:
     results = _Results(json=args.json, messages=messages, codes=list(loaded.codes))
     groups: dict[str, list[Storyboard]] = {}
     for storyboard in loaded.storyboards:
-        groups.setdefault(provider_of(args, storyboard), []).append(storyboard)
+        wanted = _as_animatic(storyboard, has_slate=args.slate) if animatic else storyboard
+        groups.setdefault(provider_of(args, storyboard), []).append(wanted)
     for provider, storyboards in groups.items():
         with ExitStack() as stack:
             opened = _open_all(args, provider, storyboards, stack, results, animatic=animatic)
@@ -106,6 +110,15 @@ def make(args: argparse.Namespace, *, animatic: bool) -> int:
         text = json.dumps({"runs": results.summaries}, indent=2, ensure_ascii=False)
         sys.stdout.write(text + "\n")
     return gravest([*results.codes, ExitCode.DONE])
+
+
+def _as_animatic(storyboard: Storyboard, *, has_slate: bool) -> Storyboard:
+    """The same film with each shot's name over it; drawings may stand still."""
+    if storyboard.film is None and not has_slate:
+        return storyboard
+    film = storyboard.film or FilmSpec()
+    checks = replace(film.checks, frozen_s=_NO_LIMIT_S)
+    return replace(storyboard, film=replace(film, has_burn_in=has_slate, checks=checks))
 
 
 def _open_all(

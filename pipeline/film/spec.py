@@ -68,6 +68,9 @@ class ShotEdit:
     focus: Focus | None = None
 
 
+UNEDITED = ShotEdit()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Music:
     """A bed under the whole film.
