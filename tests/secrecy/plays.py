@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -61,6 +61,7 @@ class Play:
     ``key`` how the command is given it: ``env``, ``file`` (with a line end) or the text of the
     variable itself. ``launcher`` options of ``secrecy/launcher.py``; none: the plain command.
     ``fires``: whether the script's first rule must be seen to have played.
+    ``provider`` whose client is played to.
     """
 
     name: str
@@ -72,11 +73,12 @@ class Play:
     command: tuple[str, ...] = ("run",)
     settings: dict[str, str] = field(default_factory=dict)
     fires: bool = True
+    provider: str = "wavespeed"
 
 
 def every_play() -> list[Play]:
     """The whole catalogue, fault by fault and endpoint by endpoint, and what is beside it."""
-    return [*_catalogue(), *_echoes(), *_keys(), *_crashes()]
+    return [*_catalogue(), *_echoes(), *_keys(), *_crashes(), *_on_runware()]
 
 
 def _catalogue() -> list[Play]:
@@ -204,6 +206,39 @@ def _crashes() -> list[Play]:
     ]
 
 
+def _on_runware() -> list[Play]:
+    """The catalogue and the echoes where another client holds the key.
+
+    It asks neither for prices nor for a bill, and uploads within the request.
+    """
+    plays = [
+        play
+        for fault, kind in KINDS.items()
+        for endpoint in (Endpoint.SUBMIT, Endpoint.RESULT, Endpoint.DOWNLOAD)
+        if endpoint in kind.on
+        for play in _of_fault(fault, endpoint, "accept" in kind.takes)
+    ]
+    plays += [_runware_echo(on, code) for on in ("submit", "result") for code in (401, 402, 500)]
+    plays += [
+        Play(name="the key from a file with a line end", key="file"),
+        Play(name="doctor of the account", command=("doctor", "--provider", "runware")),
+    ]
+    # Not every fault has its place in this dialect, and then nothing is played.
+    return [
+        replace(play, name=f"runware: {play.name}", provider="runware", fires=False)
+        for play in plays
+    ]
+
+
+def _runware_echo(endpoint: str, status: int) -> Play:
+    """An error of Runware's shape that repeats the key that it was given."""
+    body = (
+        '{"data": [], "errors": [{"code": "invalidApiKey", "message": "bad key ' + CANARY + '"}]}'
+    )
+    rule = {"on": endpoint, "fault": f"http_{status}", "body": body}
+    return Play(name=f"{status} on {endpoint} repeats the key", rules=(rule,))
+
+
 def hostile_urls_play(port: int) -> Play:
     """A provider on this machine that names a port of it in every spelling, one for each shot."""
     urls = local_addresses(port)
@@ -237,4 +272,7 @@ def short_plays() -> list[Play]:
         ),
         Play(name="a crash while the request is sent", launcher=("--crash", "send"), fires=False),
         Play(name="a header that cannot be sent", launcher=("--crash", "header"), fires=False),
+        Play(name="runware, the key from a file", key="file", provider="runware"),
+        replace(_runware_echo("submit", 401), name="runware repeats the key", provider="runware"),
+        replace(_runware_echo("result", 402), name="a look repeats the key", provider="runware"),
     ]

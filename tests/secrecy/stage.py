@@ -25,14 +25,17 @@ _ROOT = Path(__file__).resolve().parents[2]
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _LOOK_EVERY_S = 0.02
 _TIME_LIMIT_S = 90.0
-_PAID = ("--provider", "wavespeed")
-# Options that every command of its own needs.
+# Options that every command of its own needs, besides the provider.
 _OPTIONS = {
-    "run": (*_PAID, "--yes", "--max-cost", "100"),
-    "plan": _PAID,
-    "status": _PAID,
-    "reconcile": _PAID,
-    "doctor": (),
+    "run": ("--yes", "--max-cost", "100"),
+    "plan": (),
+    "status": (),
+    "reconcile": (),
+}
+# How the shots of each provider are asked for.
+_DEFAULTS = {
+    "wavespeed": "duration: 6, resolution: 480p",
+    "runware": "duration: 6, runware: {width: 848, height: 480}",
 }
 _QUICK = {
     "STORYBOARD_ACCOUNT_LEVEL": "ultra",
@@ -97,7 +100,7 @@ def run_play(play: Play, folder: Path | None = None) -> Evidence:
 
 
 def _run(play: Play, folder: Path) -> Evidence:
-    manifest = write_manifest(folder / "work", play.shots)
+    manifest = write_manifest(folder / "work", play.shots, play.provider)
     for name in ("home", "tmp", "state", "seen"):
         (folder / name).mkdir()
     pid_file = folder / "seen" / "client.pid"
@@ -124,11 +127,11 @@ def _run(play: Play, folder: Path) -> Evidence:
     return evidence
 
 
-def write_manifest(folder: Path, shots: int) -> Path:
+def write_manifest(folder: Path, shots: int, provider: str = "wavespeed") -> Path:
     """A storyboard whose prompts end in ``shot N.``, so that a rule can pick one."""
     folder.mkdir(parents=True)
     draw_picture(folder / "a.png", "a")
-    lines = ["storyboard: ad", "defaults: {duration: 6, resolution: 480p}", "shots:"]
+    lines = ["storyboard: ad", f"defaults: {{{_DEFAULTS[provider]}}}", "shots:"]
     for number in range(1, shots + 1):
         prompt = f'"@image1 turns, shot {number}."'
         lines.append(f"  - {{id: shot{number}, images: [a.png], prompt: {prompt}}}")
@@ -146,7 +149,7 @@ def _environment(play: Play, folder: Path, server: SandboxServer) -> dict[str, s
         "PYTHONPATH": str(_ROOT),
         "STORYBOARD_STATE_DIR": str(folder / "state"),
         "STORYBOARD_FFMPEG": str(_wrap_ffmpeg(folder)),
-        "WAVESPEED_BASE_URL": server.base_url,
+        f"{play.provider.upper()}_BASE_URL": server.base_url,
         **_QUICK,
         **play.settings,
     }
@@ -154,9 +157,9 @@ def _environment(play: Play, folder: Path, server: SandboxServer) -> dict[str, s
         key_file = folder / "key"
         key_file.write_text(f"{CANARY}\n", encoding="utf-8")
         key_file.chmod(0o600)
-        return env | {"WAVESPEED_API_KEY_FILE": str(key_file)}
+        return env | {f"{play.provider.upper()}_API_KEY_FILE": str(key_file)}
     kind, _, text = play.key.partition(":")
-    return env | {"WAVESPEED_API_KEY": text if kind == "text" else CANARY}
+    return env | {f"{play.provider.upper()}_API_KEY": text if kind == "text" else CANARY}
 
 
 def _wrap_ffmpeg(folder: Path) -> Path:
@@ -177,8 +180,9 @@ def _be_the_command(
     play: Play, manifest: Path, env: dict[str, str], pid_file: Path, evidence: Evidence
 ) -> None:
     name = play.command[0]
-    arguments = ["--debug", *play.command, *_OPTIONS[name]]
+    arguments = ["--debug", *play.command]
     if name != "doctor":
+        arguments += ["--provider", play.provider, *_OPTIONS[name]]
         arguments += ["--out", str(manifest.parent / "out")]
         arguments += [str(manifest)]
     program = ["-m", "pipeline", *arguments]

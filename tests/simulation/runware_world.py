@@ -101,7 +101,7 @@ class RunwareDoor(Door):
             "data": [
                 item
                 | {"status": "success", "videoUUID": f"{number}-{task_id}", "NSFWContent": flagged}
-                | ({"videoURL": url, "cost": float(self._cost(task_id))} if url else {})
+                | ({"videoURL": url, "cost": self._cost(task_id) / len(urls)} if url else {})
                 for number, url in enumerate(urls)
             ]
         }
