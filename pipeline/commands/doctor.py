@@ -127,7 +127,9 @@ def _examine(env: Mapping[str, str]) -> tuple[dict[str, Any], ExitCode]:
         report["ffmpeg_from"] = found.source
         report["ffmpeg_version"] = stock.version
         report["ffmpeg_lacks"] = list(stock.missing)
-        report["webm_lacks"] = list(stock.missing_for_webm)
+        report["ffmpeg_lacks_for"] = {
+            use.value: list(lacks) for use, lacks in stock.missing_for.items()
+        }
         if stock.missing:
             code = ExitCode.UNAVAILABLE
     except FfmpegMissing as exc:

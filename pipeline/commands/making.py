@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.capabilities import CAPABILITIES, is_free
 from pipeline.commands.hooks import open_webhooks, read_webhook_url
@@ -36,6 +36,9 @@ from pipeline.workspace import (
     find_folder,
     make_room_for_paid_work,
 )
+
+if TYPE_CHECKING:
+    from pipeline.media.inventory import Use
 
 # What brings a clip onto this disk, sooner or later.
 _DOWNLOADS = (Action.BUY, Action.FETCH)
@@ -298,7 +301,7 @@ def _work(
     code, message = ExitCode.DONE, ""
     try:
         ffmpeg = find_ffmpeg(os.environ)
-        require_complete(ffmpeg, _containers(working))
+        require_complete(ffmpeg, _uses(working))
         with ExitStack() as stack:
             if is_free(provider):
                 state = args.out / SANDBOX_FOLDER / "server"
@@ -332,10 +335,20 @@ def _work(
         results.end(one.job, replace(_outcome(one, code), message=message))
 
 
-def _containers(working: Sequence[_Open]) -> set[Container]:
-    """The formats of all clips that there are and are to be."""
+def _uses(working: Sequence[_Open]) -> set[Use]:
+    """What the storyboards ask of an ffmpeg besides a plain film of MP4 clips."""
+    from pipeline.filming import is_plain  # noqa: PLC0415 - slow to import, as are the others
+    from pipeline.media.inventory import Use, uses_of  # noqa: PLC0415
+
     wanted = {take.shot.output.container for one in working for take in one.job.plan.takes}
-    return wanted | {attempt.container for one in working for attempt in one.book.ledger().attempts}
+    had = {attempt.container for one in working for attempt in one.book.ledger().attempts}
+    uses = {Use.WEBM_CLIPS} if Container.WEBM in wanted | had else set()
+    for one in working:
+        if not is_plain(one.job.storyboard):
+            film = one.job.storyboard.film or FilmSpec()
+            profiles = {each.profile for each in (film.master, *film.deliverables)}
+            uses |= {Use.FILM} | uses_of(profiles)
+    return uses
 
 
 def _outcome(one: _Open, code: ExitCode) -> Outcome:

@@ -70,7 +70,8 @@ async def join(
         rendered: what ``render_pictures`` gave for ``frame``.
         sound: raw stereo floats at 48 kHz, as long as the film; None: a film without sound.
         workshop: its folder holds the links; progress grows by ``JOIN_WEIGHT`` a second of film.
-        texts: title, artist, comment, description, copyright; control characters become spaces.
+        texts: title, artist, comment, description, copyright, of a WEBM any other key as well;
+            control characters become spaces.
     Raises:
         WrongFilm: it came out wrong. Of copied clips that is cured by pictures rendered with
             ``copy=False``.
@@ -181,7 +182,8 @@ def build_film(
     arguments = arguments_of(output)
     # ffmpeg-python holds an option only once, and every text is one of the same option.
     at = arguments.index(target)
-    for key in sorted(_TEXT_KEYS & texts.keys()):
+    kept = texts.keys() if profile is Profile.WEBM else _TEXT_KEYS & texts.keys()
+    for key in sorted(kept):
         if line := one_line(texts[key]):
             arguments[at:at] = ["-metadata", f"{key}={line}"]
     return arguments

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.errors import FfmpegMissing
+from pipeline.film.spec import Profile
 from pipeline.media.ffmpeg import INSTALL_HINT, child_environment
-from pipeline.model import Container
 
 _TIME_LIMIT_S = 20.0
 
@@ -57,12 +57,61 @@ REQUIRED: Mapping[Part, frozenset[str]] = MappingProxyType(
     }
 )
 
-# And what WEBM clips ask for besides. AV1 is left out, as old builds have no decoder for it and no
+
+class Use(StrEnum):
+    """What not every storyboard asks of an ffmpeg, as it is told to people."""
+
+    WEBM_CLIPS = "WEBM clips"
+    FILM = "the film section"
+    HEVC = "profile hevc"
+    PRORES = "profile prores"
+    WEBM = "profile webm"
+
+
+_WEBM_DECODERS = frozenset({"libvpx-vp9", "vp8", "opus", "vorbis"})
+# And what these ask for besides. AV1 is left out, as old builds have no decoder for it and no
 # provider is known to use it; where there is one, such clips pass.
-REQUIRED_FOR_WEBM: Mapping[Part, frozenset[str]] = MappingProxyType(
+REQUIRED_FOR: Mapping[Use, Mapping[Part, frozenset[str]]] = MappingProxyType(
     {
-        Part.DECODER: frozenset({"libvpx-vp9", "vp8", "opus", "vorbis"}),
-        Part.DEMUXER: frozenset({"matroska"}),
+        Use.WEBM_CLIPS: {Part.DECODER: _WEBM_DECODERS, Part.DEMUXER: frozenset({"matroska"})},
+        Use.FILM: {
+            Part.DECODER: frozenset({"png", "rawvideo"}),
+            Part.FILTER: frozenset(
+                {
+                    "ametadata",
+                    "blackdetect",
+                    "color",
+                    "concat",
+                    "crop",
+                    "ebur128",
+                    "fade",
+                    "freezedetect",
+                    "gblur",
+                    "lutyuv",
+                    "metadata",
+                    "overlay",
+                    "settb",
+                    "silencedetect",
+                    "split",
+                    "trim",
+                    "xfade",
+                }
+            ),
+            Part.DEMUXER: frozenset({"png_pipe", "lavfi"}),
+            Part.MUXER: frozenset({"rawvideo"}),
+        },
+        Use.HEVC: {Part.ENCODER: frozenset({"libx265"}), Part.DECODER: frozenset({"hevc"})},
+        Use.PRORES: {
+            Part.ENCODER: frozenset({"prores_ks", "pcm_s24le"}),
+            Part.DECODER: frozenset({"prores", "pcm_s24le"}),
+            Part.MUXER: frozenset({"mov"}),
+        },
+        Use.WEBM: {
+            Part.ENCODER: frozenset({"libvpx-vp9", "libopus"}),
+            Part.DECODER: frozenset({"libvpx-vp9", "opus"}),
+            Part.DEMUXER: frozenset({"matroska"}),
+            Part.MUXER: frozenset({"webm"}),
+        },
     }
 )
 
@@ -81,21 +130,29 @@ _LISTINGS = MappingProxyType(
 _ROW = re.compile(r"^ (?P<flags>[A-Zd.| ]{2,6}?) +(?P<names>[a-z0-9][\w,.-]*)(?: |$)")
 
 
+_USES = {Profile.HEVC: Use.HEVC, Profile.PRORES: Use.PRORES, Profile.WEBM: Use.WEBM}
+
+
+def uses_of(profiles: Collection[Profile]) -> set[Use]:
+    """What deliverables of these profiles ask for."""
+    return {_USES[profile] for profile in profiles if profile in _USES}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """One ffmpeg: its version as it says it, and what it lacks, as ``encoder libx264``.
 
-    ``missing_for_webm`` is needed only where clips are ordered as WEBM.
+    ``missing_for`` has what some storyboards need besides, only where something is missing.
     """
 
     path: Path
     version: str
     missing: tuple[str, ...]
-    missing_for_webm: tuple[str, ...]
+    missing_for: Mapping[Use, tuple[str, ...]]
 
     @property
     def is_complete(self) -> bool:
-        """Whether it can do all that a film of MP4 and MOV clips asks of an ffmpeg."""
+        """Whether it can do all that a plain film of MP4 and MOV clips asks of an ffmpeg."""
         return not self.missing
 
 
@@ -118,7 +175,9 @@ def inventory(ffmpeg: Path) -> Inventory:
         path=ffmpeg,
         version=match[1],
         missing=_lacks(has, REQUIRED),
-        missing_for_webm=_lacks(has, REQUIRED_FOR_WEBM),
+        missing_for={
+            use: lacks for use, needed in REQUIRED_FOR.items() if (lacks := _lacks(has, needed))
+        },
     )
 
 
@@ -130,11 +189,11 @@ def _lacks(
     )
 
 
-def require_complete(ffmpeg: Path, containers: Collection[Container] = ()) -> None:
+def require_complete(ffmpeg: Path, uses: Collection[Use] = ()) -> None:
     """Make sure that clips can be checked and joined, before any of them is paid for.
 
     Args:
-        containers: formats that clips are ordered in.
+        uses: what the storyboards ask for besides a plain film.
     Raises:
         FfmpegMissing: it cannot be run, or lacks something that is needed.
     """
@@ -142,12 +201,13 @@ def require_complete(ffmpeg: Path, containers: Collection[Container] = ()) -> No
     if not stock.is_complete:
         lacks = ", ".join(stock.missing[:5])
         raise FfmpegMissing(f"{ffmpeg} lacks {lacks}", hint=INSTALL_HINT)
-    if Container.WEBM in containers and stock.missing_for_webm:
-        lacks = ", ".join(stock.missing_for_webm)
-        raise FfmpegMissing(
-            f"{ffmpeg} lacks {lacks}, without which no WEBM clip can be checked",
-            hint=f"order MP4 clips, or {INSTALL_HINT}",
-        )
+    for use in Use:
+        if use in uses and use in stock.missing_for:
+            lacks = ", ".join(stock.missing_for[use][:5])
+            raise FfmpegMissing(
+                f"{ffmpeg} lacks {lacks}, needed for {use}",
+                hint=f"do without {use}, or {INSTALL_HINT}",
+            )
 
 
 def read_names(listing: str, mark: str = "") -> frozenset[str]:

@@ -19,7 +19,7 @@ from pipeline.media.commands import (
     build_picture,
     build_sound,
 )
-from pipeline.media.inventory import REQUIRED, REQUIRED_FOR_WEBM, Part
+from pipeline.media.inventory import REQUIRED, REQUIRED_FOR, Part, Use
 from pipeline.model import Container
 
 FILM = FilmFormat(width_px=1280, height_px=720, frame_rate=Fraction(24))
@@ -91,9 +91,9 @@ def test_all_that_it_names_is_in_the_inventory(command: list[str]) -> None:
 
     assert filters - {""} <= REQUIRED[Part.FILTER]
     source, _, target = text.rpartition(" -i ")
-    assert set(re.findall(r"-c:[av] (\S+)", source)) <= REQUIRED_FOR_WEBM[Part.DECODER]
+    assert set(re.findall(r"-c:[av] (\S+)", source)) <= REQUIRED_FOR[Use.WEBM_CLIPS][Part.DECODER]
     assert set(re.findall(r"-c:[av] (\S+)", target)) - {"copy"} <= REQUIRED[Part.ENCODER]
-    demuxers = REQUIRED[Part.DEMUXER] | REQUIRED_FOR_WEBM[Part.DEMUXER]
+    demuxers = REQUIRED[Part.DEMUXER] | REQUIRED_FOR[Use.WEBM_CLIPS][Part.DEMUXER]
     assert set(re.findall(r"-f (\S+)", source)) <= demuxers
     assert set(re.findall(r"-f (\S+)", target)) <= REQUIRED[Part.MUXER]
 
@@ -101,7 +101,9 @@ def test_all_that_it_names_is_in_the_inventory(command: list[str]) -> None:
 def test_a_clip_that_is_no_webm_asks_for_nothing_that_only_webm_needs() -> None:
     text = " ".join(part for command in (DECODE, PICTURE, SOUND, JOIN) for part in command)
 
-    assert all(f" {name} " not in text for part in REQUIRED_FOR_WEBM.values() for name in part)
+    assert all(
+        f" {name} " not in text for part in REQUIRED_FOR[Use.WEBM_CLIPS].values() for name in part
+    )
 
 
 @pytest.mark.parametrize("command", OF_WEBM)

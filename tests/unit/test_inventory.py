@@ -7,13 +7,13 @@ import pytest
 from pipeline.errors import ExitCode, FfmpegMissing
 from pipeline.media.inventory import (
     REQUIRED,
-    REQUIRED_FOR_WEBM,
+    REQUIRED_FOR,
     Part,
+    Use,
     inventory,
     read_names,
     require_complete,
 )
-from pipeline.model import Container
 
 # As ffmpeg 5.1 and 9.0 print them: the columns and the rulers differ.
 ENCODERS = """Encoders:
@@ -52,7 +52,8 @@ def stub(folder: Path, *, listing: str = "", version: str = "ffmpeg version 7.1 
 
 
 def full_listing(*, without: str = "") -> str:
-    needed = (*REQUIRED.values(), *REQUIRED_FOR_WEBM.values())
+    special = (names for parts in REQUIRED_FOR.values() for names in parts.values())
+    needed = (*REQUIRED.values(), *special)
     names = {name for part in needed for name in part} - {without}
     return "\n".join(f" DE {name}   words" for name in sorted(names))
 
@@ -98,15 +99,26 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str, missing: tuple[str,
     assert found.missing == missing
 
 
-@pytest.mark.parametrize("name", ["matroska", "libvpx-vp9", "opus"])
-def test_what_only_webm_needs_stops_only_who_orders_webm(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("use", "name"),
+    [
+        (Use.WEBM_CLIPS, "vp8"),
+        (Use.WEBM_CLIPS, "vorbis"),
+        (Use.FILM, "xfade"),
+        (Use.FILM, "png_pipe"),
+        (Use.HEVC, "libx265"),
+        (Use.PRORES, "prores_ks"),
+        (Use.WEBM, "libopus"),
+    ],
+)
+def test_what_only_some_need_stops_only_those(tmp_path: Path, use: Use, name: str) -> None:
     ffmpeg = stub(tmp_path, listing=full_listing(without=name))
 
     assert inventory(ffmpeg).is_complete
-    require_complete(ffmpeg, {Container.MP4, Container.MOV})
-    with pytest.raises(FfmpegMissing, match=f"{name}, without which no WEBM") as caught:
-        require_complete(ffmpeg, {Container.MP4, Container.WEBM})
-    assert "order MP4 clips" in caught.value.hint
+    require_complete(ffmpeg, {each for each in Use if each is not use})
+    with pytest.raises(FfmpegMissing, match=f"{name}, needed for {use}") as caught:
+        require_complete(ffmpeg, {use})
+    assert f"do without {use}" in caught.value.hint
 
 
 def test_what_every_film_needs_stops_all(tmp_path: Path) -> None:
