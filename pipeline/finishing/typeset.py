@@ -7,7 +7,7 @@ fonts' outlines at any size, so the same words give the same pixels on every mac
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -52,12 +52,15 @@ class Style:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
     """The room a paragraph has. ``least_px`` the smallest size of letters that can be read in it,
-    ``lines`` the most lines."""
+    ``lines`` the most lines, ``characters`` the most of them on one; ``may_tear`` whether a word
+    that is wider than the box may go over several lines."""
 
     width_px: int
     height_px: int | None = None
     least_px: float
     lines: int | None = None
+    characters: int | None = None
+    may_tear: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,12 @@ class Block:
     text: tuple[str, ...]
 
 
+def reading_px(size: tuple[int, int]) -> float:
+    """What letters are measured by in a picture of this size: its short side, and more than that
+    in tall pictures, which are watched on small screens and have the height."""
+    return min(size) * float(max(size[1] / size[0], 1.0) ** 0.4)
+
+
 def typeset(text: str, style: Style, box: Box, *, size_px: float, balanced: bool = False) -> Block:
     """``text`` as large as ``size_px``, or as much smaller as its box demands.
 
@@ -93,19 +102,13 @@ def typeset(text: str, style: Style, box: Box, *, size_px: float, balanced: bool
     return setting.draw(rows, box, fitted_px)
 
 
-def width_of(text: str, style: Style, size_px: float) -> float:
-    """How wide one line of text is, in pixels. Raises as :func:`~.faces.family`."""
-    setting = _Setting(text=text, style=style, faces=family(style.weight, style.font))
-    return setting.width(_whole(text)) * size_px
-
-
-def fitting_start(text: str, style: Style, box: Box, *, size_px: float) -> Block:
+def ellipsized(text: str, style: Style, box: Box, *, size_px: float) -> Block:
     """``text`` on one line, cut off with ``…`` where it is too long even at ``least_px``."""
     whole = clusters(" ".join(text.split()))
     kept = len(whole)
-    while kept and width_of(_cut(whole, kept), style, box.least_px) > box.width_px:
+    while kept and _width_px(_cut(whole, kept), style, box.least_px) > box.width_px:
         kept -= 1
-    return typeset(_cut(whole, kept), style, box, size_px=size_px)
+    return typeset(_cut(whole, kept), style, replace(box, lines=1), size_px=size_px)
 
 
 def draw(
@@ -183,14 +186,29 @@ class _Row:
         return _Row(self.paragraph, self.first, self.first + len(stripped(self.text)))
 
 
-def _whole(text: str) -> _Row:
-    return _Row(_paragraph(text), 0, len(text))
+def _width_px(line: str, style: Style, size_px: float) -> float:
+    setting = _Setting(text=line, style=style, faces=family(style.weight, style.font))
+    return setting.width(_Row(_paragraph(line), 0, len(line))) * size_px
 
 
 def _paragraph(text: str) -> _Paragraph:
     plain = text.replace("\t", " ")
     base = base_level(plain)
     return _Paragraph(plain, base, tuple(levels(plain, base)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Room:
+    """What one row may hold."""
+
+    width_em: float
+    characters: int | None
+    may_tear: bool
+
+    def holds(self, width_em: float, characters: int) -> bool:
+        return width_em <= self.width_em and (
+            self.characters is None or characters <= self.characters
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,15 +222,15 @@ class _Setting:
     def fit(self, box: Box, size_px: float, *, balanced: bool) -> tuple[list[_Row], float]:
         """The rows and the size of letters; words are only broken where nothing else fits."""
         paragraphs = [_paragraph(line) for line in self.text.splitlines() or [""]]
-        for may_tear in (False, True):
+        for may_tear in (False, True) if box.may_tear else (False,):
             size = size_px
             while size >= box.least_px:
-                room_em = box.width_px / size
-                rows = self._break(paragraphs, room_em, may_tear=may_tear)
+                room = _Room(
+                    width_em=box.width_px / size, characters=box.characters, may_tear=may_tear
+                )
+                rows = self._break(paragraphs, room)
                 if rows is not None and self._holds(rows, box, size):
-                    if balanced:
-                        rows = self._balance(paragraphs, rows, room_em, may_tear=may_tear)
-                    return rows, size
+                    return self._balance(paragraphs, rows, room) if balanced else rows, size
                 size = max(size * _STEP, box.least_px) if size > box.least_px else 0
         raise PlateRefused(
             f'"{shown(self.text)}" does not fit: {len(self.text)} characters, even in the smallest '
@@ -273,59 +291,53 @@ class _Setting:
         height_px = self._pitch([self._line(row) for row in rows]) * size_px * len(rows)
         return box.height_px is None or height_px <= box.height_px
 
-    def _break(
-        self, paragraphs: Sequence[_Paragraph], room_em: float, *, may_tear: bool
-    ) -> list[_Row] | None:
-        """All rows, none wider than the room; None: a word is wider."""
+    def _break(self, paragraphs: Sequence[_Paragraph], room: _Room) -> list[_Row] | None:
+        """All rows, each within the room; None: a word is wider."""
         found: list[_Row] = []
         for paragraph in paragraphs:
-            rows = self._fill(paragraph, room_em, may_tear=may_tear)
+            rows = self._fill(paragraph, room)
             if rows is None:
                 return None
             found += rows
         return found
 
-    def _fill(self, paragraph: _Paragraph, room_em: float, *, may_tear: bool) -> list[_Row] | None:
+    def _fill(self, paragraph: _Paragraph, room: _Room) -> list[_Row] | None:
         """One paragraph in rows, each as full as it gets."""
         rows: list[_Row] = []
         first = at = 0
         line_em = 0.0
-        for piece in self._pieces(paragraph, room_em, may_tear=may_tear):
+        for piece in self._pieces(paragraph, room):
             word = _Row(paragraph, at, at + len(piece))
-            wide_em = self.width(word.stripped)
-            if wide_em > room_em and not may_tear:
+            seen = word.stripped
+            wide_em = self.width(seen)
+            if not room.may_tear and not room.holds(wide_em, seen.end - at):
                 return None
-            if at > first and line_em + wide_em > room_em:
+            if at > first and not room.holds(line_em + wide_em, seen.end - first):
                 rows.append(_Row(paragraph, first, at).stripped)
                 first, line_em = at, 0.0
             line_em += self.width(word)
             at = word.end
         return [*rows, _Row(paragraph, first, at).stripped]
 
-    def _pieces(self, paragraph: _Paragraph, room_em: float, *, may_tear: bool) -> Iterator[str]:
+    def _pieces(self, paragraph: _Paragraph, room: _Room) -> Iterator[str]:
         at = 0
         for piece in pieces(paragraph.text):
-            word = _Row(paragraph, at, at + len(piece))
-            if may_tear and self.width(word.stripped) > room_em:
+            word = _Row(paragraph, at, at + len(piece)).stripped
+            if room.may_tear and not room.holds(self.width(word), word.end - at):
                 # Between any two characters a line may end here.
                 yield from clusters(piece)
             else:
                 yield piece
-            at = word.end
+            at += len(piece)
 
     def _balance(
-        self,
-        paragraphs: Sequence[_Paragraph],
-        rows: list[_Row],
-        room_em: float,
-        *,
-        may_tear: bool,
+        self, paragraphs: Sequence[_Paragraph], rows: list[_Row], room: _Room
     ) -> list[_Row]:
         """The same number of rows in the narrowest room that holds them."""
-        low, high = 0.0, room_em
+        low, high = 0.0, room.width_em
         for _ in range(_BALANCE_STEPS):
             middle = (low + high) / 2
-            tried = self._break(paragraphs, middle, may_tear=may_tear)
+            tried = self._break(paragraphs, replace(room, width_em=middle))
             if tried is not None and len(tried) <= len(rows):
                 rows, high = tried, middle
             else:
