@@ -20,7 +20,7 @@ from pipeline.finishing.measurements import Measurements, SoundMeasured, Stretch
 _SOUND_BLOCK_S = Fraction(3, 100)
 # A clip is black or frozen from end to end with so much of it; a picture or two of another kind at
 # either end make no clip of it.
-_WHOLE = Fraction(9, 10)
+_WHOLE = Fraction(4, 5)
 # Levels are said to a tenth of a decibel; what reads as the limit keeps to it.
 _ROUNDING_DB = 0.05
 _CODECS = {

@@ -25,7 +25,8 @@ _PICTURES = (
     "testsrc2=s={size}:r={rate}",
     "color=c=#{seed:06x}:s={size}:r={rate},hue=b=3*sin(2*PI*t)",
     "gradients=s={size}:r={rate}:seed={seed}",
-    "smptehdbars=s={size}:r={rate},hue=h=10*t*{seed}",
+    # No rate that is used here brings a colour back to where it was in one picture.
+    "smptehdbars=s={size}:r={rate},hue=h=53*t",
     "testsrc2=s={size}:r={rate},noise=alls=20:allf=t:all_seed={seed}",
 )
 _CODINGS = (
