@@ -42,6 +42,8 @@ _SUBTITLE, _SUBTITLE_LEAST = 0.05, 0.024
 _CARD_MARGIN = 0.1
 _CAPTION, _CAPTION_LEAST, _CAPTION_RADIUS = 0.052, 0.028, 0.014
 _STRIP, _STRIP_LETTERS, _STRIP_LEAST = 0.052, 0.031, 0.02
+# The least room, in letters' heights, that is worth beginning a sentence in.
+_STRIP_WORDS = 8
 # The most characters that broadcasters put on one line of a wide picture.
 _CAPTION_LINE = 42
 _CAPTION_INK, _CAPTION_BACK = (255, 255, 255), (10, 11, 14, 172)
@@ -117,16 +119,24 @@ def caption(size: Size, text: str, *, safe: Safe) -> Image.Image:
     return canvas
 
 
-def burn_in(size: Size, *, left: str, right: str, at_top: bool = False) -> Image.Image:
+def strip_px(size: Size) -> int:
+    """The height of the strip that ``burn_in`` draws."""
+    return round(_STRIP * min(size))
+
+
+def burn_in(
+    size: Size, *, left: str, right: str, middle: str = "", at_top: bool = False
+) -> Image.Image:
     """The strip of an animatic: a transparent layer of the whole picture, RGBA.
 
     Args:
         left: which shot; cut off with an ellipsis where there is no room.
         right: where in the film; kept whole.
+        middle: what is seen; as much of it as fits between the two, if that is a few words.
     """
     canvas = Image.new("RGBA", size)
     short = min(size)
-    high_px, margin_px = round(_STRIP * short), round(0.03 * short)
+    high_px, margin_px = strip_px(size), round(0.03 * short)
     top = 0 if at_top else size[1] - high_px
     canvas.paste((8, 9, 12, 178), (0, top, size[0], top + high_px))
     room_px = size[0] - 2 * margin_px
@@ -135,8 +145,14 @@ def burn_in(size: Size, *, left: str, right: str, at_top: bool = False) -> Image
     used_px = end.mask.width + margin_px if right.strip() else 0
     bold = Style(weight=Weight.BOLD, align=Align.LEFT)
     start = _strip_text(left, bold, max(room_px - used_px, 1), letters_px, least_px)
-    for block, ink in ((start, (255, 255, 255)), (end, (214, 217, 224))):
-        draw(canvas, block, (margin_px, top + round((high_px - block.height_px) / 2)), ink)
+    blocks = [(start, margin_px, (255, 255, 255)), (end, margin_px, (214, 217, 224))]
+    x = margin_px + start.left_px + start.mask.width + margin_px
+    free_px = size[0] - margin_px - used_px - margin_px - x
+    if free_px >= _STRIP_WORDS * letters_px:
+        words = _strip_text(middle, Style(align=Align.LEFT), free_px, letters_px, letters_px)
+        blocks.append((words, x, (176, 181, 192)))
+    for block, x, ink in blocks:
+        draw(canvas, block, (x, top + round((high_px - block.height_px) / 2)), ink)
     return canvas
 
 
@@ -261,7 +277,7 @@ def _shade(canvas: Image.Image, color: str, middle: float, height: float) -> Non
     ink = (0, 0, 0) if _is_light(color) else (255, 255, 255)
     # A small ramp scaled up is as smooth as a large one, and costs nothing.
     ramp = Image.new("L", (1, 64))
-    reach = max(0.8 * height, 0.28)
+    reach = max(0.9 * height, 0.4)
     for row in range(64):
         distance = ((row + 0.5) / 64 - middle) / reach
         ramp.putpixel((0, row), round(64 + 96 * math.exp(-2 * distance * distance)))

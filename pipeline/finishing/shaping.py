@@ -61,7 +61,7 @@ def shape_line(
     """
     runs = list(_runs(text, directions, faces))
     glyphs: list[Glyph] = []
-    x_em = 0.0
+    x_em = tracking = 0.0
     for at in visual_order([run.level for run in runs]):
         run = runs[at]
         tracking = 0.0 if run.script in _JOINED else tracking_em
@@ -76,8 +76,8 @@ def shape_line(
             )
             # A mark stands on its letter and moves with it.
             x_em += advance_em + (tracking if advance_em else 0.0)
-    if glyphs and tracking_em:
-        x_em -= tracking_em
+    # No space is added after the last one, or centred lines would stand off their middle.
+    x_em -= tracking
     used = [run.face or fallback(faces) for run in runs]
     pitch_em = max((face.pitch_em for face in used), default=fallback(faces).pitch_em)
     return Line(glyphs=tuple(glyphs), width_em=x_em, pitch_em=pitch_em)

@@ -6,6 +6,7 @@ fonts' outlines at any size, so the same words give the same pixels on every mac
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -105,9 +106,13 @@ def typeset(text: str, style: Style, box: Box, *, size_px: float, balanced: bool
 def ellipsized(text: str, style: Style, box: Box, *, size_px: float) -> Block:
     """``text`` on one line, cut off with ``…`` where it is too long even at ``least_px``."""
     whole = clusters(" ".join(text.split()))
+
+    def is_too_wide(kept: int) -> bool:
+        return _width_px(_cut(whole, kept), style, box.least_px) > box.width_px
+
     kept = len(whole)
-    while kept and _width_px(_cut(whole, kept), style, box.least_px) > box.width_px:
-        kept -= 1
+    if is_too_wide(kept):
+        kept = max(bisect_left(range(kept), True, key=is_too_wide) - 1, 0)
     return typeset(_cut(whole, kept), style, replace(box, lines=1), size_px=size_px)
 
 
