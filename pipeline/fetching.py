@@ -40,6 +40,8 @@ from pipeline.providers.base import TaskPhase, TaskStatus
 from pipeline.waking import Sleep
 
 _DOWNLOAD_TRIES = 5
+# A whole clip that shows nothing was paid for, and may be meant: it is kept, and told.
+_BLACK = "black from end to end"
 _VERIFY_TRIES = 3
 _EMPTY_ANSWERS = 5
 # The provider asks for at least 5 s between looks at a video, and for longer ones on long
@@ -388,7 +390,14 @@ class Fetcher:
             frame_rate=str(facts.frame_rate),
             video_codec=facts.video_codec,
             has_audio=facts.has_audio,
+            **({"reason": _BLACK} if facts.is_black else {}),
         )
+        if facts.is_black:
+            self._services.reporter.note(
+                production.storyboard.name,
+                f"{attempt.slate} is {_BLACK}: look at it; "
+                f"`storyboard run --retake {attempt.shot_id}` buys another",
+            )
         self._services.say(production, attempt.slate, "ready")
 
     async def _lost(self, production: Production, attempt: Attempt, reason: str) -> NoReturn:

@@ -269,7 +269,8 @@ class ClipFacts:
     """What a full decode of one clip found.
 
     ``frames`` decoded pictures; ``frame_rate`` exact; ``duration_s`` frames over rate;
-    ``has_audio`` whether there is a sound track at all.
+    ``has_audio`` whether there is a sound track at all; ``is_black`` whether there is nothing to
+    be seen, from end to end.
     """
 
     size_bytes: int
@@ -280,6 +281,7 @@ class ClipFacts:
     frame_rate: Fraction
     video_codec: str
     has_audio: bool
+    is_black: bool = False
 
     @property
     def duration_s(self) -> Fraction:

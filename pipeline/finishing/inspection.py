@@ -19,20 +19,16 @@ import ffmpeg as graph
 from pipeline.errors import MediaError
 from pipeline.finishing.measurements import ColorTags, Measurements, SoundMeasured, Stretch
 from pipeline.media.boxes import walk_boxes
-from pipeline.media.commands import arguments_of, picture_input
+from pipeline.media.commands import BLACK_LEVEL, BLACK_SHARE, arguments_of, picture_input
 from pipeline.media.probe import AudioInfo, MediaInfo, VideoInfo, probe, require_video
 from pipeline.media.verify import check_index, decode_all
 from pipeline.model import Container
 from pipeline.timecode import SAMPLE_RATE_HZ
 
-BLACK_LEVEL = Fraction(2, 100)
-
 _PICTURE_FILE, _SOUND_FILE, _BLOCKS_FILE = "picture.txt", "sound.txt", "blocks.raw"
 # Looking at single pixels of a smaller raster costs next to nothing; averaging them instead would
 # take away film grain and the small lights of a night, by which a good clip is told from a bad one.
 _LOOKED_AT_PX = 320
-# A picture is black when all but one pixel in 1,000 is.
-_BLACK_SHARE = 0.999
 # Mean difference to the picture that a stretch began with, a 26th of one of 256 levels. Film
 # grain that an encoder left anything of is more, a still that it encoded is less.
 _STILL_DIFFERENCE = 0.00015
@@ -119,7 +115,7 @@ def build_inspection(
     blocks = looked_at[1].filter("scale", columns, rows, flags="area").filter("format", "gray")
     tracks = [
         looked_at[0]
-        .filter("blackdetect", d=0, pic_th=_BLACK_SHARE, pix_th=float(black_level))
+        .filter("blackdetect", d=0, pic_th=BLACK_SHARE, pix_th=float(black_level))
         .filter("freezedetect", n=_STILL_DIFFERENCE, d=_STILL_S)
         # Every picture leaves a line, so that a report that is not whole shows.
         .filter("metadata", mode="add", key="seen", value=1)

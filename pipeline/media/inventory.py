@@ -37,6 +37,8 @@ REQUIRED: Mapping[Part, frozenset[str]] = MappingProxyType(
             {
                 "aformat",
                 "afade",
+                "blackdetect",
+                "metadata",
                 "apad",
                 "aresample",
                 "asetpts",
@@ -79,7 +81,6 @@ REQUIRED_FOR: Mapping[Use, Mapping[Part, frozenset[str]]] = MappingProxyType(
             Part.FILTER: frozenset(
                 {
                     "ametadata",
-                    "blackdetect",
                     "color",
                     "concat",
                     "crop",
@@ -88,7 +89,6 @@ REQUIRED_FOR: Mapping[Use, Mapping[Part, frozenset[str]]] = MappingProxyType(
                     "freezedetect",
                     "gblur",
                     "lutyuv",
-                    "metadata",
                     "overlay",
                     "settb",
                     "silencedetect",

@@ -6,7 +6,9 @@ raises ``ClipRejected`` with the reason; nothing here changes the file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +29,9 @@ _SIDE_TOLERANCE_PX = 16
 # A clip decodes at ten times real time on two cores; a loaded machine gets a hundred times that.
 _LIMIT_FLOOR_S = 60.0
 _LIMIT_PER_SECOND = 10.0
+_BLACK = re.compile(r"^lavfi\.black_(start|end)=([0-9.]+)$", re.MULTILINE)
+# A picture or two of another kind at either end do not make a clip of a black one.
+_WHOLE = Fraction(4, 5)
 
 
 async def verify_clip(
@@ -57,10 +62,11 @@ async def verify_clip(
             f"{path.name} has {info.size_bytes} bytes where the server announced {declared_bytes}"
         )
     _check_order(path, video, expected)
-    await decode_all(
+    report = await decode_all(
         path, build_decode(str(path.absolute()), video=video), ffmpeg=ffmpeg, video=video
     )
-    return await _facts(path, info, video)
+    facts = await _facts(path, info, video)
+    return replace(facts, is_black=black_s(report, video) >= _WHOLE * video.duration_s)
 
 
 def _check_order(path: Path, video: VideoInfo, expected: Expected) -> None:
@@ -99,8 +105,8 @@ async def decode_all(
     ffmpeg: Path,
     video: VideoInfo,
     cwd: Path | None = None,
-) -> None:
-    """Carry out a strict decode that reports its progress on standard output.
+) -> str:
+    """Carry out a strict decode that reports its progress on standard output; returns the report.
 
     Args:
         path: for messages; what is decoded stands in the arguments.
@@ -137,6 +143,18 @@ async def decode_all(
         raise ClipRejected(
             f"{path.name} is damaged: {decoded} of its {video.packets} frames can be decoded"
         )
+    return run.stdout.decode("utf-8", errors="replace")
+
+
+def black_s(report: str, video: VideoInfo) -> Fraction:
+    """Seconds of a clip in which nothing is to be seen, by what ``build_decode`` reports."""
+    total, since = Fraction(0), None
+    for key, value in _BLACK.findall(report):
+        if key == "start":
+            since = Fraction(value)
+        elif since is not None:
+            total, since = total + Fraction(value) - since, None
+    return total if since is None else total + video.duration_s - since
 
 
 def _last_frame_count(report: bytes) -> int:

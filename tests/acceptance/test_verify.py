@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import subprocess
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -119,6 +120,26 @@ def test_clips_of_other_makers_are_accepted(
     path = make_clip(tmp_path / "c.mp4", frames=24, flashes=(3,), size=size, options=options)
 
     assert float(verify(path).duration_s) == pytest.approx(1, abs=0.05)
+
+
+@each_ffmpeg
+@pytest.mark.parametrize("container", [Container.MP4, Container.WEBM])
+def test_a_clip_in_which_nothing_is_to_be_seen_is_told(
+    tmp_path: Path, ffmpeg: Path, container: Container
+) -> None:
+    coding = {Container.MP4: "libx264", Container.WEBM: "libvpx"}[container]
+    path = tmp_path / f"c{container.suffix}"
+    picture = "color=black:s=854x480:r=24:d=1"
+    command = [str(FFMPEG), "-v", "error", "-f", "lavfi", "-i", picture, "-c:v", coding, str(path)]
+    subprocess.run(command, check=True, timeout=60)
+
+    assert verify(path, ffmpeg=ffmpeg, container=container).is_black
+
+
+def test_a_clip_that_fades_in_is_not_black(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "c.mp4", lumas=[16] * 14 + [120] * 10, size=SIZE)
+
+    assert not verify(path).is_black
 
 
 @each_ffmpeg

@@ -28,7 +28,7 @@ from pipeline.errors import (
 )
 from pipeline.fingerprint import fingerprint
 from pipeline.ledger import AttemptState, EventKind
-from pipeline.model import Expected
+from pipeline.model import ClipFacts, Expected
 from pipeline.providers.base import TakeRequest
 from pipeline.summary import Outcome
 from pipeline.waking import Bell
@@ -602,6 +602,21 @@ async def test_a_finished_run_asks_nothing(world: World) -> None:
     assert len(world.provider.submitted) == 1
     assert world.downloader.urls == []
     assert len(world.conform.films) == 1
+
+
+@pytest.mark.anyio
+async def test_a_black_clip_is_kept_and_told_with_the_cure(world: World) -> None:
+    async def verify(path: Path, expected: Expected) -> ClipFacts:
+        return replace(await fake_verify(path, expected), is_black=True)
+
+    world.verify = verify
+    (outcome,) = await world.run(BOARD)
+
+    assert outcome.exit_code is ExitCode.DONE
+    (note,) = world.reporter.notes
+    assert "opening_tk01 is black from end to end" in note
+    assert "--retake opening" in note
+    assert outcome.ledger.attempts[0].reason == "black from end to end"
 
 
 def request_of() -> TakeRequest:
