@@ -24,12 +24,15 @@ _LOG_NAME = "server.log"
 
 
 @contextmanager
-def embedded_sandbox(state: Path, env: Mapping[str, str]) -> Iterator[Access]:
+def embedded_sandbox(
+    state: Path, env: Mapping[str, str], *, has_slate: bool = True
+) -> Iterator[Access]:
     """Run a sandbox on free ports for as long as the context lasts.
 
     Args:
         state: its folder of tasks, uploads and clips; a later run with the same folder finds
             the tasks of an interrupted one.
+        has_slate: whether the clips that it draws carry their slate.
     Raises:
         CannotWrite: the folder cannot be made.
         ProviderError: the server did not start; says its last words.
@@ -41,6 +44,7 @@ def embedded_sandbox(state: Path, env: Mapping[str, str]) -> Iterator[Access]:
         raise CannotWrite(f"cannot write to {state}: {exc.strerror or exc}") from exc
     command = [sys.executable, "-m", "pipeline", "sandbox", "--exit-on-stdin-close"]
     command += ["--history-inputs", "--state", str(state)]
+    command += [] if has_slate else ["--no-slate"]
     clean_env = {name: value for name, value in env.items() if "_API_KEY" not in name}
     with log:
         process = subprocess.Popen(

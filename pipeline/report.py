@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any
@@ -26,6 +28,9 @@ from pipeline.text import clean
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+# Of work on a film: how long what need not be made is counted, and the share that must be done
+# before its pace tells when the rest will be.
+_REUSE_S, _TELLING_SHARE = 1.0, 0.03
 # Where nothing tells the width of the reader's screen.
 _LOG_WIDTH = 100
 _NARROWEST = 40
@@ -245,11 +250,49 @@ class Messages:
             pass
 
 
+@dataclass(slots=True, kw_only=True)
+class _Pace:
+    """How fast a film comes along, from ``since_s`` on, when ``share`` of it was done."""
+
+    began_s: float
+    since_s: float
+    share: float = 0.0
+
+    def left_s(self, now_s: float, share: float) -> float | None:
+        """Seconds to go; None while nothing can be said."""
+        if now_s - self.began_s <= _REUSE_S:
+            # What is taken as it was comes in at once, and says nothing of the rest.
+            self.since_s, self.share = now_s, share
+        if share - self.share < _TELLING_SHARE:
+            return None
+        return (1 - share) * (now_s - self.since_s) / (share - self.share)
+
+
+def _left_text(seconds: float) -> str:
+    """``40 s left``, from a minute on ``1:05 left``."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s left"
+    clock = timedelta(seconds=whole)
+    return f"{clock} left" if whole >= 3600 else f"{whole // 60}:{whole % 60:02} left"
+
+
 class Progress:
     """Shows a run's progress: a bar on a terminal, a line for each step in a log."""
 
-    def __init__(self, messages: Messages, *, takes: int, films: int, bar: bool) -> None:
+    def __init__(
+        self,
+        messages: Messages,
+        *,
+        takes: int,
+        films: int,
+        bar: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``clock`` gives seconds, of which only differences count."""
         self._messages = messages
+        self._clock = clock
+        self._paces: dict[str, _Pace] = {}
         self._many = films > 1
         self._steps = takes + films
         self._phases: dict[str, str] = {}
@@ -279,17 +322,24 @@ class Progress:
             self._messages.say(f"{text} {clean(detail, limit=200)}" if detail else text)
 
     def film(self, storyboard: str, fraction: float) -> None:
-        """Part of a film's conform that is done, 0 to 1."""
+        """Part of the work on a film that is done, 0 to 1.
+
+        A log gets a line each quarter of work that is long enough to tell when it will end.
+        """
+        now_s = self._clock()
+        pace = self._paces.setdefault(storyboard, _Pace(began_s=now_s, since_s=now_s))
+        left_s = pace.left_s(now_s, fraction)
         before = self._film_shown.get(storyboard, 0)
         percent = min(100, int(fraction * 100))
         if percent <= before:
             return
         self._film_shown[storyboard] = percent
+        left = "" if left_s is None or percent == 100 else f", {_left_text(left_s)}"
         if self._bar is not None:
-            self._phases[f"film {storyboard}"] = f"joining {percent} %"
+            self._phases[f"film {storyboard}"] = f"film {percent} %{left}"
             self._refresh(self._bar)
-        elif percent == 100:
-            self._messages.say(f"{storyboard}: clips joined")
+        elif percent == 100 or (left and percent // 25 > before // 25):
+            self._messages.say(f"{storyboard}: film {percent} %{left}")
 
     def note(self, storyboard: str, text: str) -> None:
         """Something a person should know while the run goes on."""

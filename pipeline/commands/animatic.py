@@ -14,8 +14,10 @@ HELP = "watch the ad before paying: the film from the free sandbox"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = (
-        "Make the film, with its cuts, sound and cards, from the sandbox's animatic clips, free,\n"
-        "in OUT/<storyboard>/animatic/, where it never meets a paid clip."
+        "Make the film and its deliverables, with cuts, cards and sound, from clips that the\n"
+        "sandbox draws of the reference images, free, in OUT/<storyboard>/animatic/, where they\n"
+        "never meet a paid clip. A strip names each shot and its time; clips that are there\n"
+        "already are used."
     )
     parser.epilog = (
         "examples:\n  storyboard animatic manifests/aurora-bottle.yaml\n"
@@ -34,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(
         max_cost=None, yes=True, only=None, retake=[], same_account=False, no_probe=False
     )
+    # What names a shot is the strip, which knows its place in the film and can be turned off.
+    parser.set_defaults(slated_clips=False)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -116,11 +116,11 @@ def make(args: argparse.Namespace, *, animatic: bool) -> int:
 
 
 def _as_animatic(storyboard: Storyboard, *, has_slate: bool) -> Storyboard:
-    """The same film with each shot's name over it; drawings may stand still."""
+    """The same film with each shot's name over it; drawings may stand still, and be dark."""
     if storyboard.film is None and not has_slate:
         return storyboard
     film = storyboard.film or FilmSpec()
-    checks = replace(film.checks, frozen_s=_NO_LIMIT_S)
+    checks = replace(film.checks, black_s=_NO_LIMIT_S, frozen_s=_NO_LIMIT_S)
     return replace(storyboard, film=replace(film, has_burn_in=has_slate, checks=checks))
 
 
@@ -305,7 +305,8 @@ def _work(
         with ExitStack() as stack:
             if is_free(provider):
                 state = args.out / SANDBOX_FOLDER / "server"
-                access = stack.enter_context(embedded_sandbox(state, os.environ))
+                server = embedded_sandbox(state, os.environ, has_slate=args.slated_clips)
+                access = stack.enter_context(server)
             else:
                 access = read_access(provider, os.environ)
             webhook_url, receiver = open_webhooks(args, access, stack, free=is_free(provider))

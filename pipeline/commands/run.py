@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_selection(parser)
     add_webhooks(parser)
+    parser.set_defaults(slated_clips=True)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -145,6 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="longest wait of a synchronous submission (default 90)",
     )
+    add("--no-slate", action="store_true", help="clips show their pictures and nothing else")
     add("--no-history", action="store_true", help="the history answers 404")
     add("--history-inputs", action="store_true", help="history items carry the task's inputs")
     add("--forget-deleted", action="store_true", help="deleted tasks answer 404, not 'deleted'")
@@ -220,7 +221,7 @@ def _options(args: argparse.Namespace) -> SandboxOptions:
     from pipeline.sandbox.options import OverLimit, Quirk, SandboxOptions  # noqa: PLC0415
     from pipeline.sandbox.renders import animatic_renderer  # noqa: PLC0415
 
-    render, version = animatic_renderer(find_ffmpeg(os.environ))
+    render, version = animatic_renderer(find_ffmpeg(os.environ), has_slate=not args.no_slate)
     return SandboxOptions(
         render=render,
         render_version=version,

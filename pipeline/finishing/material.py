@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.film.cutting import cues_of, cut_parts, film_parts
-from pipeline.film.spec import Card, Cue, Deliverable, FilmSpec
+from pipeline.film.spec import Card, Cue, Deliverable, FilmSpec, Logo
 from pipeline.film.timeline import PartKind, Span, Timeline, duration_of, lay_out
 from pipeline.finishing import plates
 from pipeline.finishing.provenance import ShotUsed
@@ -22,6 +23,11 @@ from pipeline.model import Container, Shot, Storyboard
 from pipeline.timecode import nearest_frame, timecode
 
 Size = tuple[int, int]
+
+# ``@image1: `` before a prompt's first words tells a model something, and a viewer nothing.
+_LABEL = re.compile(r"\A\s*@image\d+:\s*")
+# No strip has room for more, and cutting a long prompt to measure costs time.
+_MOST_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +195,11 @@ class _Desk:
         """Width and height of every picture here."""
         return self.frame.width_px, self.frame.height_px
 
+    @property
+    def strip_px(self) -> int:
+        """What the strip takes of the picture's height; captions and logo stay above it."""
+        return plates.strip_px(self.size) if self.film.has_burn_in else 0
+
     def still(self, span: Span, timeline: Timeline) -> Still:
         """The slate or a card."""
         if span.part.kind is PartKind.SLATE:
@@ -206,33 +217,26 @@ class _Desk:
         kinds = {PartKind.SHOT} | ({PartKind.TITLE, PartKind.END} if logo.on_cards else set())
         path: Path | None = None
         for first, end in _runs(span for span in timeline.spans if span.part.kind in kinds):
-            path = path or self._save(
-                "logo",
-                plates.logo(
-                    self.size,
-                    logo.file.path,
-                    position=logo.place,
-                    width=logo.width,
-                    margin=logo.margin,
-                    opacity=logo.opacity,
-                ),
-            )
+            path = path or self._save("logo", self._logo(logo))
             yield Overlay(path=path, first_frame=first, end_frame=end)
 
     def captions(self, cues: Sequence[Cue], timeline: Timeline) -> Iterator[Overlay]:
         """Every caption, where they are burned in."""
         if not self.deliverable.has_captions_burned_in:
             return
+        top, right, bottom, left = self.deliverable.safe
+        safe = (top, right, bottom + Fraction(self.strip_px, self.size[1]), left)
         for number, cue in enumerate(cues, start=1):
             first = nearest_frame(cue.start_s, self.frame.frame_rate)
             end = min(nearest_frame(cue.end_s, self.frame.frame_rate), timeline.total_frames)
             if first < end:
-                picture = plates.caption(self.size, cue.text, safe=self.deliverable.safe)
+                picture = plates.caption(self.size, cue.text, safe=safe)
                 path = self._save(f"caption{number:04}", picture)
                 yield Overlay(path=path, first_frame=first, end_frame=end)
 
     def burn_ins(self, timeline: Timeline, clips: Mapping[str, OpenClip]) -> Iterator[Overlay]:
-        """The name of every shot and where in the film it is seen."""
+        """The name of every shot, what it shows, and where in the film it is seen."""
+        prompts = {shot.id: shot.prompt for shot in self.storyboard.shots}
         for number, span in enumerate(timeline.spans, start=1):
             if span.part.kind is not PartKind.SHOT:
                 continue
@@ -243,10 +247,25 @@ class _Desk:
             picture = plates.burn_in(
                 self.size,
                 left=clips[span.part.name].clip.slate,
+                middle=_LABEL.sub("", prompts[span.part.name], count=1)[:_MOST_CHARACTERS],
                 right=f"{timecode(first, rate)} – {timecode(end, rate)}",
             )
             path = self._save(f"strip{number:04}", picture)
             yield Overlay(path=path, first_frame=first, end_frame=end)
+
+    def _logo(self, logo: Logo) -> Image.Image:
+        width_px, height_px = self.size
+        mark = plates.logo(
+            (width_px, height_px - self.strip_px),
+            logo.file.path,
+            position=logo.place,
+            width=logo.width,
+            margin=logo.margin,
+            opacity=logo.opacity,
+        )
+        layer = Image.new("RGBA", self.size)
+        layer.paste(mark)
+        return layer
 
     def _card(self, card: Card) -> Image.Image:
         return plates.card(

@@ -1,4 +1,4 @@
-"""What the sandbox's video models return: what was given in motion, under a slate.
+"""What the sandbox's video models return: what was given in motion, under a slate or without.
 
 That is the references or the first frame under a moving camera, a given film in other colours, or
 coloured light where there are only words. A clip is planned from its content alone (which picture
@@ -44,7 +44,7 @@ class AnimaticSpec:
     text; ``duration_s`` 1 or more, rounded to whole frames; ``resolution`` ``480p`` or ``720p``.
     ``size_px`` width and height, even; None: the shape nearest to the first image, or the film's.
     ``take`` tells clips of one order apart; ``quality`` 20 to 99; ``tags`` what the slate calls
-    the pictures, empty: by their numbers.
+    the pictures, empty: by their numbers; ``has_slate`` False: nothing lies over the pictures.
     """
 
     images: tuple[Path, ...]
@@ -59,6 +59,7 @@ class AnimaticSpec:
     container: Container = Container.MP4
     quality: int = 95
     tags: tuple[str, ...] = ()
+    has_slate: bool = True
 
     def __post_init__(self) -> None:
         needed = 1 if self.size_px is None and self.video is None else 0
@@ -120,14 +121,7 @@ def render(
         StorageError: the folder of ``destination`` cannot be written to.
     """
     frame = frame_size(spec)
-    words = slate.Words(
-        title=spec.title,
-        prompt=spec.prompt,
-        duration_s=spec.duration_s,
-        resolution=spec.resolution,
-        price_usd=spec.price_usd,
-    )
-    card = slate.build(words, frame, spec.tags or _numbers(spec))
+    card = _slate(spec, frame) if spec.has_slate else None
     seed = _seed(spec)
     form = encoder.Format(
         width_px=frame[0],
@@ -147,27 +141,44 @@ def render(
     )
 
 
-def _film(spec: AnimaticSpec, form: encoder.Format, card: Slate) -> Iterator[Planes]:
+def _slate(spec: AnimaticSpec, frame: tuple[int, int]) -> Slate:
+    words = slate.Words(
+        title=spec.title,
+        prompt=spec.prompt,
+        duration_s=spec.duration_s,
+        resolution=spec.resolution,
+        price_usd=spec.price_usd,
+    )
+    return slate.build(words, frame, spec.tags or _numbers(spec))
+
+
+def _film(spec: AnimaticSpec, form: encoder.Format, card: Slate | None) -> Iterator[Planes]:
     """The given film, recoloured, from its beginning."""
     if spec.video is None:
         raise ValueError("there is no film to show")
-    pictures = footage.recoloured(spec.video, card.frame, fps=form.fps, frames=form.frames)
+    frame = (form.width_px, form.height_px)
+    pictures = footage.recoloured(spec.video, frame, fps=form.fps, frames=form.frames)
     for index, picture in enumerate(pictures):
-        slate.lay(card, picture, index=index, count=form.frames, fps=form.fps, reference=0)
+        if card is not None:
+            slate.lay(card, picture, index=index, count=form.frames, fps=form.fps, reference=0)
         yield picture
 
 
-def _stills(spec: AnimaticSpec, form: encoder.Format, card: Slate, seed: bytes) -> Iterator[Planes]:
+def _stills(
+    spec: AnimaticSpec, form: encoder.Format, card: Slate | None, seed: bytes
+) -> Iterator[Planes]:
     """The pictures one after the other, the camera moving."""
+    frame = (form.width_px, form.height_px)
+    clear = slate.unlaid(frame) if card is None else card.clear
     pictures = tuple(
-        stills.load(_present(path), _name(spec, index), card.frame, card.clear)
+        stills.load(_present(path), _name(spec, index), frame, clear)
         for index, path in enumerate(spec.images)
-    ) or (Still(plate=backdrops.lights(card.frame, seed), card=None),)
+    ) or (Still(plate=backdrops.lights(frame, seed), card=None),)
     stretches = share_out(form.frames, len(pictures))
     moves = choose_moves(
         seed,
         (stretches[0].end - stretches[0].first) / FPS,
-        tuple(picture.spare(card.frame) for picture in pictures),
+        tuple(picture.spare(frame) for picture in pictures),
     )
     return _draw(form, pictures, stretches, moves, card)
 
@@ -181,21 +192,23 @@ def _draw(
     pictures: tuple[Still, ...],
     stretches: tuple[Stretch, ...],
     moves: tuple[Move, ...],
-    card: Slate,
+    card: Slate | None,
 ) -> Iterator[Planes]:
+    frame = (form.width_px, form.height_px)
     for index in range(form.frames):
         seen = [n for n, s in enumerate(stretches) if s.first <= index < s.end]
         views = []
         for n in seen:
             progress = (index - stretches[n].first) / (stretches[n].end - stretches[n].first - 1)
-            views.append(stills.film(pictures[n], moves[n].at(progress), card.frame))
+            views.append(stills.film(pictures[n], moves[n].at(progress), frame))
         picture, named = views[0], seen[0]
         if len(views) == 2:
             before, after = stretches[seen[0]], stretches[seen[1]]
             share = (index - after.first + 1) / (before.end - after.first + 1)
             picture = planes.blend(views[0], views[1], smoothstep(share))
             named = seen[0] if share < 0.5 else seen[1]
-        slate.lay(card, picture, index=index, count=form.frames, fps=form.fps, reference=named)
+        if card is not None:
+            slate.lay(card, picture, index=index, count=form.frames, fps=form.fps, reference=named)
         yield picture
 
 

@@ -16,7 +16,7 @@ import queue
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,19 +31,21 @@ _LOG = logging.getLogger(__name__)
 _Finish = Callable[[str, str | None], None]
 
 
-def animatic_renderer(ffmpeg: Path) -> tuple[Callable[[AnimaticSpec, Path], None], str]:
-    """The real renderer, and a version that changes with its code and with ffmpeg."""
+def animatic_renderer(
+    ffmpeg: Path, *, has_slate: bool = True
+) -> tuple[Callable[[AnimaticSpec, Path], None], str]:
+    """The real renderer, and a version that changes with its code, with ffmpeg and the slate."""
 
     def render(spec: AnimaticSpec, destination: Path) -> None:
         from pipeline.sandbox import animatic  # noqa: PLC0415 - heavy, and only a worker draws
 
-        animatic.render(spec, destination, ffmpeg=ffmpeg)
+        animatic.render(replace(spec, has_slate=has_slate), destination, ffmpeg=ffmpeg)
 
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     binary = ffmpeg.stat()
-    digest.update(f"{ffmpeg} {binary.st_size} {binary.st_mtime_ns}".encode())
+    digest.update(f"{ffmpeg} {binary.st_size} {binary.st_mtime_ns} {has_slate}".encode())
     return render, digest.hexdigest()
 
 

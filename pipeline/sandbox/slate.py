@@ -122,6 +122,12 @@ def build(words: Words, frame: tuple[int, int], names: tuple[str, ...]) -> Slate
     )
 
 
+def unlaid(frame: tuple[int, int]) -> tuple[Area, ...]:
+    """The areas that a card may rest in where no slate is laid: all but the edges."""
+    grid = _grid(frame)
+    return ((grid.margin_x, grid.margin_y, frame[0] - grid.margin_x, frame[1] - grid.margin_y),)
+
+
 def lay(slate: Slate, picture: Planes, *, index: int, count: int, fps: int, reference: int) -> None:
     """Draw the slate of frame ``index`` of ``count`` over ``picture`` in place.
 

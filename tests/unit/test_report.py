@@ -298,13 +298,60 @@ def test_log_has_one_line_for_each_step() -> None:
         "opening_tk01: submitting",
         "opening_tk01: running created, 1 s",
         "opening_tk01: ready",
-        "aurora: clips joined",
+        "aurora: film 100 %",
         "aurora: look at the clip",
     ]
 
 
 def test_log_of_several_storyboards_says_whose_take_it_is() -> None:
     assert lines_of(run, films=2)[0] == "aurora opening_tk01: submitting"
+
+
+def filmed(*steps: tuple[float, float]) -> list[str]:
+    """What a log shows of a film that takes so many seconds to get so far, step by step."""
+    stream, now_s = io.StringIO(), [1000.0]
+    progress = Progress(Messages(stream), takes=0, films=1, bar=False, clock=lambda: now_s[0])
+    for seconds, share in steps:
+        now_s[0] += seconds
+        progress.film("aurora", share)
+    return stream.getvalue().splitlines()
+
+
+def test_log_of_long_film_work_tells_each_quarter_and_what_is_left() -> None:
+    steps = [(0, 0), *((4.0, percent / 100) for percent in range(1, 101))]
+    assert filmed(*steps) == [
+        "aurora: film 25 %, 5:00 left",
+        "aurora: film 50 %, 3:20 left",
+        "aurora: film 75 %, 1:40 left",
+        "aurora: film 100 %",
+    ]
+
+
+def test_what_is_taken_as_it_was_does_not_count_as_pace() -> None:
+    assert filmed((0, 0.5), (0.5, 0.6), (20, 0.76), (40, 1))[0] == "aurora: film 76 %, 30 s left"
+
+
+def test_nothing_is_foretold_of_the_first_three_percent() -> None:
+    assert filmed((0, 0.24), (30, 0.26)) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left"),
+    [(1.2, "1 s left"), (59.4, "59 s left"), (60, "1:00 left"), (3661, "1:01:01 left")],
+)
+def test_time_left_is_written_as_people_write_it(seconds: float, left: str) -> None:
+    assert filmed((0, 0), (seconds, 0.5)) == [f"aurora: film 50 %, {left}"]
+
+
+def test_bar_shows_the_time_left() -> None:
+    now_s = [0.0]
+    progress = Progress(Messages(sys.stderr), takes=0, films=1, bar=True, clock=lambda: now_s[0])
+    assert progress._bar is not None
+    for share in (0, 0.2, 0.4):
+        progress.film("aurora", share)
+        now_s[0] += 40
+    assert progress._bar.postfix == "film 40 %, 2:00 left"
+    progress.close()
 
 
 def test_quiet_leaves_only_errors() -> None:
