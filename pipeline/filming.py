@@ -144,10 +144,13 @@ async def make_film(
     key = film_key(storyboard, cut)
     if recorded is not None and film_is_current(folder, key, recorded):
         return recorded
-    for attempt in await changed_clips(cut, folder):
+    if changed := await changed_clips(cut, folder):
+        names = ", ".join(str(folder / CLIPS_FOLDER / (each.clip or "")) for each in changed)
+        is_one = len(changed) == 1
         raise ClipRejected(
-            f"{folder / CLIPS_FOLDER / (attempt.clip or '')} is not the clip that was checked",
-            hint="`storyboard run` fetches it again; it is not bought again",
+            f"{names} {'is not the clip that was' if is_one else 'are not the clips that were'}"
+            " checked",
+            hint="`storyboard run` fetches what is changed again; it is not bought again",
         )
     make = _join if is_plain(storyboard) else _deliver
     return await make(storyboard, cut, folder, key=key, studio=studio, on_progress=on_progress)
@@ -182,7 +185,7 @@ async def _join(
         EdlEvent(slate=clip.slate, file_name=clip.path.name, frames=span[2])
         for clip, span in zip(clips, film.spans, strict=True)
     ]
-    _write_edl(storyboard.title, events, Fraction(film.frame_rate), folder)
+    edl_sha256 = _write_edl(storyboard.title, events, Fraction(film.frame_rate), folder)
     return FilmRecord(
         key=key,
         sha256=film.sha256,
@@ -192,6 +195,7 @@ async def _join(
         width_px=film.width_px,
         height_px=film.height_px,
         copied=film.copied,
+        files={EDL_NAME: edl_sha256},
     )
 
 
@@ -217,7 +221,7 @@ async def _deliver(
         cache_dir=folder / CACHE_FOLDER,
         on_progress=on_progress,
     )
-    _write_edl(
+    edl_sha256 = _write_edl(
         storyboard.title,
         _events(delivered.timeline, clips),
         delivered.timeline.frame_rate,
@@ -235,6 +239,7 @@ async def _deliver(
         height_px=measured.height_px,
         copied=delivered.is_master_copied,
         path=film.name,
+        files=dict(master.files) | {EDL_NAME: edl_sha256},
         deliverables=tuple(_deliverable(each) for each in others),
     )
 
@@ -309,5 +314,7 @@ def _deliverable(made: Made) -> Mapping[str, Any]:
     }
 
 
-def _write_edl(title: str, events: Sequence[EdlEvent], frame_rate: Fraction, folder: Path) -> None:
+def _write_edl(title: str, events: Sequence[EdlEvent], frame_rate: Fraction, folder: Path) -> str:
+    """Write the cut beside the film; returns the file's hash."""
     write_whole(folder / EDL_NAME, build_edl(title, events, frame_rate))
+    return file_sha256(folder / EDL_NAME)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ class FilmRecord:
     """The finished film as ``run.json`` keeps it.
 
     ``path`` from the storyboard's folder; ``key`` identifies what went into it; ``copied`` whether
-    its picture is the clips' own, never re-encoded; ``frame_rate`` exact, as text. ``deliverables``
+    its picture is the clips' own, never re-encoded; ``frame_rate`` exact, as text. ``files`` what
+    lies beside it, each path with its sha256. ``deliverables``
     every other file that was made of the cut, as data: what it is, and under ``files`` its path
     and those of what lies beside it, each with its sha256.
     """
@@ -53,6 +54,7 @@ class FilmRecord:
     height_px: int
     copied: bool
     path: str = FILM_NAME
+    files: Mapping[str, str] = field(default_factory=dict)
     deliverables: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -156,6 +158,7 @@ def film_is_current(folder: Path, key: str, record: FilmRecord | None) -> bool:
         return False
     wanted = {record.path: record.sha256}
     try:
+        wanted |= record.files
         for each in record.deliverables:
             wanted |= each["files"]
         return all(file_sha256(folder / path) == digest for path, digest in wanted.items())

@@ -29,6 +29,7 @@ from pipeline.view import View
 
 _FILM: KeyPath = ("film",)
 _MASTER_FILE = "film"
+_OTHER_NAME = 'give it a file of its own, or write names: "{storyboard}_{name}"'
 # What the clips may turn out to have, where nothing names a rate.
 _USUAL_RATES = (Fraction(24), Fraction(25), Fraction(30))
 # A cure that leaves less of a shot than this is none.
@@ -313,7 +314,23 @@ class _Judge:
                 self._view.add(
                     path,
                     f"its file would be {each.file_name}, as that of deliverables[{twin}]",
-                    'give it a file of its own, or write names: "{storyboard}_{name}"',
+                    _OTHER_NAME,
+                )
+        self._check_caption_twins(named)
+
+    def _check_caption_twins(self, named: Sequence[Deliverable]) -> None:
+        """``spot.mp4`` and ``spot.webm`` would share the one ``spot.srt``."""
+        captions = self._spec.captions
+        first: dict[str, Deliverable] = {}
+        for index, each in enumerate(named if captions is not None and captions.files else ()):
+            path: KeyPath = (*_FILM, "deliverables", index)
+            stem = each.file_name.rpartition(".")[0].lower()
+            twin = first.setdefault(stem, each)
+            if stem and twin.file_name != each.file_name and self._is_clean(path):
+                self._view.add(
+                    path,
+                    f"its caption file would be called as that of {twin.file_name}",
+                    _OTHER_NAME,
                 )
 
 

@@ -7,9 +7,10 @@ another name, so that a person can look at what is wrong with it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 
@@ -109,26 +110,31 @@ def key_of(job: Job) -> str:
 def _find(job: Job, key: str, workshop: Workshop) -> Finished | None:
     """What is on disk already, whole and unchanged, and made of this."""
     try:
-        record = json.loads(_record_path(job, workshop).read_text(encoding="utf-8"))
-        if record["key"] != key or file_sha256(job.target) != record["sha256"]:
+        record = _read_record(job, workshop)
+        files = _files(job)
+        if record["key"] != key or record["files"] != dict(files):
             return None
         pieces = tuple(str(name) for name in record["pieces"])
+        notes = tuple(str(note) for note in record["notes"])
         is_copied = bool(record["copied"])
-        files = _files(job)
-    except (OSError, ValueError, LookupError, TypeError, FileMissing):
+    except (LookupError, TypeError, FileMissing):
         return None
-    measured = memory.recall(_measured_path(job, workshop, record["sha256"]))
+    sha256 = dict(files)[job.file]
+    measured = memory.recall(_measured_path(job, workshop, sha256))
     if measured is None:
         return None
+    # What did not pass was made of something else, which is wanted no longer.
+    refused_path(job.target).unlink(missing_ok=True)
     made = Made(
         name=job.deliverable.name,
         file=job.file,
-        sha256=record["sha256"],
+        sha256=sha256,
         measured=measured,
         wanted=_wanted(job, job.timeline),
         faults=(),
         reused=len(pieces),
         is_reused=True,
+        notes=notes,
         files=files,
     )
     return Finished(made=made, is_copied=is_copied, pieces=pieces)
@@ -192,7 +198,6 @@ async def _make(job: Job, key: str, workshop: Workshop) -> Finished:
     if made.faults:
         await anyio.to_thread.run_sync(publish, part, refused_path(job.target))
         return finished
-    record = {"key": key, "sha256": made.sha256, "pieces": pieces, "copied": rendered.is_copied}
     provenance = provenance_of(
         FileUsed(name=job.target.name, sha256=made.sha256),
         disclosure,
@@ -201,11 +206,19 @@ async def _make(job: Job, key: str, workshop: Workshop) -> Finished:
         tuple(materials_of(job.film, job.deliverable)),
     )
     await anyio.to_thread.run_sync(_hand_over, job, material, part, provenance)
+    files = await anyio.to_thread.run_sync(_files, job)
+    _clear_away(job, workshop, {name for name, _ in files})
     memory.remember(_measured_path(job, workshop, made.sha256), measured)
+    record = {
+        "key": key,
+        "files": dict(files),
+        "pieces": pieces,
+        "copied": rendered.is_copied,
+        "notes": made.notes,
+    }
     path = _record_path(job, workshop)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(record) + "\n")
-    files = await anyio.to_thread.run_sync(_files, job)
     return replace(finished, made=replace(made, files=files))
 
 
@@ -267,6 +280,16 @@ def _files(job: Job) -> tuple[tuple[str, str], ...]:
     return tuple((str(folder / path.name), file_sha256(path)) for path in paths)
 
 
+def _clear_away(job: Job, workshop: Workshop, kept: Collection[str]) -> None:
+    """Remove what was once put beside the file and would now say something untrue of it."""
+    try:
+        names = set(_read_record(job, workshop)["files"]) - set(kept)
+    except (LookupError, TypeError):
+        return
+    for name in names:
+        job.target.with_name(Path(name).name).unlink(missing_ok=True)
+
+
 def refused_path(target: Path) -> Path:
     """Where a file lies that was made and did not pass."""
     return target.with_name(f"{target.stem}{REFUSED}{target.suffix}")
@@ -295,7 +318,17 @@ def _wanted(job: Job, timeline: Timeline) -> Wanted:
 
 
 def _record_path(job: Job, workshop: Workshop) -> Path:
-    return workshop.cache_dir / "made" / f"{job.target.name}.json"
+    # A deliverable may be called as the master is; it lies in another folder.
+    return workshop.cache_dir / "made" / f"{memory.key_of(job.file)[:32]}.json"
+
+
+def _read_record(job: Job, workshop: Workshop) -> dict[str, Any]:
+    """What was noted when the file was made; empty where nothing can be read."""
+    try:
+        record = json.loads(_record_path(job, workshop).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _measured_path(job: Job, workshop: Workshop, sha256: str) -> Path:

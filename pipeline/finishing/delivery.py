@@ -18,7 +18,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from pipeline.errors import CannotWrite, FilmRefused, StorageError
+from pipeline.errors import CannotWrite, ClipRejected, FilmRefused, MediaError, StorageError
 from pipeline.files import write_whole
 from pipeline.film.spec import Checks, FilmSpec
 from pipeline.film.timeline import Timeline
@@ -46,6 +46,7 @@ TABLE_NAME = "report.txt"
 # While one is joined and measured, which is work for one processor, another renders.
 _AT_ONCE = 2
 _VERSION_LIMIT_S = 60.0
+_WORK = "work-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +93,9 @@ async def deliver(
     film = storyboard.film or FilmSpec()
     bench = _Bench(cache_dir=cache_dir.absolute(), ffmpeg=ffmpeg, workers=workers)
     _make_folders(master.parent, bench.cache_dir)
+    await anyio.to_thread.run_sync(_sweep_work, bench.cache_dir)
     version = await run_ffmpeg(["-version"], ffmpeg=bench.ffmpeg, time_limit_s=_VERSION_LIMIT_S)
-    opened = await _open(clips, bench)
-    await _check_clips(opened, film.checks, version.stdout, bench)
+    opened = await _open(clips, film.checks, version.stdout, bench)
     jobs = [
         Job(
             storyboard=storyboard,
@@ -111,51 +112,55 @@ async def deliver(
     ]
     folder = master.parent / DELIVERABLES_FOLDER
     _make_folders(folder)
-    finished = await _have_all(jobs, bench, on_progress)
+    finished, not_made = await _have_all(jobs, bench, on_progress)
     report = FilmReport(
         title=storyboard.title,
         checks=film.checks,
-        deliverables=tuple(each.made for each in finished),
+        deliverables=tuple(each.made for each in finished.values()),
+        not_made=tuple((jobs[index].file, str(why)) for index, why in not_made.items()),
     )
-    used = {bench.cache_dir / name for each in finished for name in each.pieces}
-    await anyio.to_thread.run_sync(sweep, bench.cache_dir, used)
+    if not not_made:
+        used = {bench.cache_dir / name for each in finished.values() for name in each.pieces}
+        await anyio.to_thread.run_sync(sweep, bench.cache_dir, used)
     write_whole(folder / REPORT_NAME, build_report(report))
     write_whole(folder / TABLE_NAME, build_table(report))
     if not report.has_passed:
-        raise _refusal(jobs, finished)
+        raise _refusal(jobs, finished, not_made)
     on_progress(1.0)
     return Delivered(
         report=report, timeline=jobs[0].timeline, is_master_copied=finished[0].is_copied
     )
 
 
-async def _open(clips: Mapping[str, Clip], bench: _Bench) -> dict[str, OpenClip]:
+async def _open(
+    clips: Mapping[str, Clip], checks: Checks, program: bytes, bench: _Bench
+) -> dict[str, OpenClip]:
+    """Look into every clip; refuse those that are damaged, black or frozen, all of them at once."""
     found: dict[str, OpenClip] = {}
+    refused: dict[str, str] = {}
 
     async def open_one(shot_id: str) -> None:
         clip = clips[shot_id]
-        info = await anyio.to_thread.run_sync(probe, clip.path, clip.container)
-        found[shot_id] = OpenClip(clip=clip, info=info, video=require_video(info, clip.path))
+        try:
+            info = await anyio.to_thread.run_sync(probe, clip.path, clip.container)
+            video = require_video(info, clip.path)
+            faults = judge_clip(await _measure(clip, checks, program, bench), checks)
+        except ClipRejected as exc:
+            refused[shot_id] = str(exc)
+            return
+        if faults:
+            refused[shot_id] = "; ".join(str(fault) for fault in faults)
+        found[shot_id] = OpenClip(clip=clip, info=info, video=video)
 
     await for_each(clips, open_one, bench.workers)
-    return {shot_id: found[shot_id] for shot_id in clips}
-
-
-async def _check_clips(
-    clips: Mapping[str, OpenClip], checks: Checks, program: bytes, bench: _Bench
-) -> None:
-    """Refuse clips that are black or frozen, all of them at once."""
-    refused: dict[str, str] = {}
-
-    async def check(shot_id: str) -> None:
-        measured = await _measure(clips[shot_id].clip, checks, program, bench)
-        if faults := judge_clip(measured, checks):
-            refused[shot_id] = "; ".join(str(fault) for fault in faults)
-
-    await for_each(clips, check, bench.workers)
     if refused:
-        words = "\n".join(f"  {i}: {refused[i]}" for i in clips if i in refused)
+        words = "\n".join(
+            f"  {shot_id} ({clips[shot_id].path.name}): {refused[shot_id]}"
+            for shot_id in clips
+            if shot_id in refused
+        )
         raise FilmRefused(f"not every clip can be cut into the film:\n{words}")
+    return {shot_id: found[shot_id] for shot_id in clips}
 
 
 async def _measure(clip: Clip, checks: Checks, program: bytes, bench: _Bench) -> Measurements:
@@ -172,11 +177,16 @@ async def _measure(clip: Clip, checks: Checks, program: bytes, bench: _Bench) ->
 
 async def _have_all(
     jobs: Sequence[Job], bench: _Bench, on_progress: Callable[[float], None]
-) -> list[Finished]:
+) -> tuple[dict[int, Finished], dict[int, MediaError]]:
+    """Those that there are now, and why there are no others, both in order.
+
+    One that its clips or its sound do not allow keeps none of the others back.
+    """
     lengths_s = [float(job.timeline.duration_s) for job in jobs]
     each_second = PICTURE_WEIGHT + SOUND_WEIGHT + JOIN_WEIGHT
     progress = Progress(report=on_progress, total=each_second * sum(lengths_s))
     found: dict[int, Finished] = {}
+    failed: dict[int, MediaError] = {}
 
     async def have_one(item: tuple[int, Job]) -> None:
         index, job = item
@@ -190,31 +200,39 @@ async def _have_all(
             )
             try:
                 found[index] = await have(job, workshop)
+            except (ClipRejected, FilmRefused) as exc:
+                failed[index] = exc
+                return
             except OSError as exc:
                 raise _storage_error(job.target, exc) from exc
         if found[index].made.is_reused:
             progress.part(each_second * lengths_s[index])(1.0)
 
     await for_each(enumerate(jobs), have_one, _AT_ONCE)
-    return [found[index] for index in range(len(jobs))]
+    return dict(sorted(found.items())), dict(sorted(failed.items()))
 
 
 def _place(master: Path, name: str) -> Path:
     return master.parent / DELIVERABLES_FOLDER / name
 
 
-def _refusal(jobs: Sequence[Job], finished: Sequence[Finished]) -> FilmRefused:
-    words = "\n".join(
-        f"  {job.file}: {fault}"
-        for job, each in zip(jobs, finished, strict=True)
-        for fault in each.made.faults
-    )
-    kept = ", ".join(
-        refused_path(job.target).name
-        for job, each in zip(jobs, finished, strict=True)
-        if each.made.faults
-    )
-    return FilmRefused(f"not every deliverable passed:\n{words}", hint=f"to look at: {kept}")
+def _refusal(
+    jobs: Sequence[Job], finished: Mapping[int, Finished], not_made: Mapping[int, MediaError]
+) -> FilmRefused:
+    lines, kept, former = [], [], []
+    for index, job in enumerate(jobs):
+        faults: Sequence[object] = (not_made[index],) if index in not_made else ()
+        if index in finished and finished[index].made.faults:
+            faults = finished[index].made.faults
+            kept.append(refused_path(job.target).name)
+        lines += [f"  {job.file}: {fault}" for fault in faults]
+        if faults and job.target.exists():
+            former.append(job.file)
+    hints = [f"to look at: {', '.join(kept)}"] if kept else []
+    if former:
+        hints.append(f"from an earlier run, and not what is asked for now: {', '.join(former)}")
+    words = "\n".join(lines)
+    return FilmRefused(f"not every deliverable passed:\n{words}", hint="; ".join(hints))
 
 
 def _make_folders(*folders: Path) -> None:
@@ -225,12 +243,17 @@ def _make_folders(*folders: Path) -> None:
             raise CannotWrite(f"cannot make the folder {folder}: {exc.strerror}") from exc
 
 
+def _sweep_work(cache_dir: Path) -> None:
+    """Remove what runs that were killed left of their work, also on what is wanted no longer."""
+    for folder in cache_dir.glob(f"{_WORK}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def _workspace(job: Job, bench: _Bench) -> Iterator[Path]:
-    """An empty folder for one deliverable; what a crash left there is swept first."""
+    """An empty folder for one deliverable."""
     place = hashlib.sha256(os.fsencode(job.target.absolute())).hexdigest()[:16]
-    folder = bench.cache_dir / f"work-{place}"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = bench.cache_dir / f"{_WORK}{place}"
     folder.mkdir()
     try:
         yield folder

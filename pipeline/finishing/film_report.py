@@ -51,16 +51,20 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilmReport:
-    """All deliverables of a storyboard, in the manifest's order, and what they were held to."""
+    """All deliverables of a storyboard, in the manifest's order, and what they were held to.
+
+    ``not_made`` those that could not even be made: the file, and why.
+    """
 
     title: str
     checks: Checks
     deliverables: tuple[Made, ...]
+    not_made: tuple[tuple[str, str], ...] = ()
 
     @property
     def has_passed(self) -> bool:
         """Whether nothing is wrong with any of them."""
-        return not any(made.faults for made in self.deliverables)
+        return not self.not_made and not any(made.faults for made in self.deliverables)
 
 
 def build_report(report: FilmReport) -> str:
@@ -78,6 +82,7 @@ def build_report(report: FilmReport) -> str:
             "loudness_lu": _number(checks.loudness_lu),
         },
         "deliverables": [_made(made) for made in report.deliverables],
+        "not_made": [{"file": file, "message": why} for file, why in report.not_made],
     }
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
@@ -88,8 +93,11 @@ def build_table(report: FilmReport) -> str:
     lines += [_row(made) for made in report.deliverables]
     for made in report.deliverables:
         lines += ["", *_details(made)]
-    failed = sum(1 for made in report.deliverables if made.faults)
-    total = len(report.deliverables)
+    for file, why in report.not_made:
+        lines += ["", f"{shown(file, _COLUMNS - 10)}: NOT MADE"]
+        lines += textwrap.wrap(why, _COLUMNS, initial_indent="  ", subsequent_indent="  ")
+    failed = sum(1 for made in report.deliverables if made.faults) + len(report.not_made)
+    total = len(report.deliverables) + len(report.not_made)
     what = "deliverable" if total == 1 else "deliverables"
     lines += ["", f"{failed} of {total} {what} failed" if failed else f"{total} {what} passed"]
     return "\n".join(line.rstrip() for line in lines) + "\n"

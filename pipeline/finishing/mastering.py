@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio.to_thread
 import numpy as np
 
-from pipeline.errors import MediaError
+from pipeline.errors import FilmRefused
 from pipeline.film.spec import Loudness
 from pipeline.finishing import raw_sound
 from pipeline.finishing.limiter import (
@@ -135,8 +135,8 @@ async def encode_to_target(
     Returns:
         The attempt that came closest. A silent mix is encoded once, as it is.
     Raises:
-        MediaError: the target cannot be reached with this sound, and how close it came; or ffmpeg
-            failed.
+        FilmRefused: the target cannot be reached with this sound, and how close it came.
+        MediaError: ffmpeg failed.
     """
     tolerance = float(tolerance_lu)
     sound, aim = folder / "loud.raw", target
@@ -272,7 +272,7 @@ def _encoded_miss(measured: Measured, target: Loudness) -> tuple[bool, float]:
     return measured.peak_over(target) > 0, _miss(measured, float(target.integrated_lufs))
 
 
-def _out_of_reach(reached: Reached, target: Loudness) -> MediaError:
+def _out_of_reach(reached: Reached, target: Loudness) -> FilmRefused:
     measured = reached.measured
     loudness = (
         "no loudness"
@@ -280,7 +280,7 @@ def _out_of_reach(reached: Reached, target: Loudness) -> MediaError:
         else (f"{measured.integrated_lufs:g} LUFS")
     )
     peak = "no peak" if measured.true_peak_dbtp is None else f"{measured.true_peak_dbtp:g} dBTP"
-    return MediaError(
+    return FilmRefused(
         f"the sound cannot be brought to {float(target.integrated_lufs):g} LUFS under"
         f" {float(target.true_peak_dbtp):g} dBTP ({target.name}): the closest was {loudness},"
         f" {peak}, with {reached.gain_db:+.1f} dB and peaks held back by"

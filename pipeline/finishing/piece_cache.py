@@ -67,9 +67,11 @@ def find(place: Place) -> VideoInfo | None:
 
 def put(made: Path, place: Place) -> None:
     """Move a finished piece, which lies on the same file system, to its place."""
-    digest = file_sha256(made)
+    # Whole at once: another deliverable may make the same piece, and look for it, at this moment.
+    seal = made.with_name(f"{made.name}.sha256")
+    seal.write_text(file_sha256(made), encoding="ascii")
+    seal.replace(_seal(place.path))
     publish(made, place.path)
-    _seal(place.path).write_text(digest, encoding="ascii")
 
 
 def sweep(cache_dir: Path, keep: Collection[Path]) -> int:
