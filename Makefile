@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+MOVIEPY := $(VENV)/sdk/moviepy
 OUT    ?= out
 DIR    ?= manifests
 # Many tests wait for a server or a clock, so there are more of them at work than processors.
@@ -83,8 +84,15 @@ format: $(STAMP) ## put the code into the house format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## measure speed and memory, as ratios within one run
+bench: $(STAMP) $(MOVIEPY)/.installed ## compare with plain ffmpeg and MoviePy: time, memory
 	@$(BIN)/python tests/bench/bench.py $(ARGS)
+
+# Only measured against; it wants an older Pillow than ours and so lies beside the others.
+$(MOVIEPY)/.installed: tests/bench/moviepy.txt | $(STAMP)
+	@echo 'Installing MoviePy into $(MOVIEPY) (once) ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target $(MOVIEPY) --requirement tests/bench/moviepy.txt
+	@touch $@
 
 wheel: $(STAMP) ## build a wheel into dist/
 	@$(BIN)/python -m build --quiet --wheel --outdir dist .

@@ -1,7 +1,7 @@
-"""``make bench``: how long the everyday commands take, next to something known, in one run.
+"""``make bench``: what our work costs, next to something known doing the same, in one run.
 
-Every figure is a whole process, started anew: median wall time of several runs and the peak
-memory of one. Compare the ratios; absolute times are this machine's on this day.
+Every figure is whole processes, their children included. Compare the ratios; absolute figures are
+this machine's on this day. On a machine that is busy, compare processor time.
 """
 
 from __future__ import annotations
@@ -9,146 +9,95 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
+import platform
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from importlib.metadata import distributions, version
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, ImageDraw
+import films
+import starting
+from table import Group, build_data, build_text
 
-_NAIVE = """
-import sys, json, yaml, jsonschema
-with open(sys.argv[1]) as file:
-    document = yaml.safe_load(file)
-with open(sys.argv[2]) as file:
-    schema = json.load(file)
-jsonschema.validate(document, schema)
-"""
-_LOAD_ONLY = "import sys, yaml\nwith open(sys.argv[1]) as file: yaml.safe_load(file)\n"
-_SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "storyboard.schema.json"
+from pipeline.media.ffmpeg import find_ffmpeg
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """Median wall seconds and peak memory of one command."""
-
-    name: str
-    wall_s: float
-    spread_s: tuple[float, float]
-    peak_mb: float
-
-
-def measure(name: str, command: list[str], runs: int) -> Figure:
-    """Run a command once to warm the caches, then ``runs`` times."""
-    times = []
-    for number in range(runs + 1):
-        began = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=600)
-        if number:
-            times.append(time.perf_counter() - began)
-    return Figure(
-        name=name,
-        wall_s=statistics.median(times),
-        spread_s=(min(times), max(times)),
-        peak_mb=peak_memory_mb(command),
-    )
-
-
-def peak_memory_mb(command: list[str]) -> float:
-    """Peak resident memory of the largest process of one run, measured in a process of its own."""
-    script = (
-        "import resource, subprocess, sys\n"
-        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, *command], check=True, capture_output=True, timeout=600
-    )
-    # Linux counts in KiB, macOS in bytes.
-    size_bytes = int(done.stdout) * (1 if sys.platform == "darwin" else 1024)
-    return size_bytes / 1e6
-
-
-def write_manifest(folder: Path, shots: int) -> Path:
-    """A manifest of many shots that share 20 pictures, as a campaign's would."""
-    for number in range(20):
-        image = Image.new("RGB", (1280, 720), (number * 10, 80, 160))
-        ImageDraw.Draw(image).text((40, 40), f"picture {number}", fill=(255, 255, 255))
-        image.save(folder / f"picture{number}.jpg", quality=88)
-    lines = [f"storyboard: bench{shots}", "references:"]
-    lines += [f"  picture{number}: picture{number}.jpg" for number in range(20)]
-    lines.append("shots:")
-    for number in range(shots):
-        first, second = number % 20, (number + 7) % 20
-        lines += [
-            f"  - id: shot{number:04d}",
-            f"    images: [picture{first}, picture{second}]",
-            f'    prompt: "@image1 passes @image2 at dusk, slow push-in, take number {number}"',
-            f"    duration: {6 if number % 3 else 10}",
-        ]
-    path = folder / f"bench{shots}.yaml"
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def print_group(title: str, figures: list[Figure]) -> None:
-    """A group against its first row."""
-    sys.stdout.write(f"\n{title}\n")
-    for figure in figures:
-        low, high = figure.spread_s
-        sys.stdout.write(
-            f"  {figure.name:<46}{figure.wall_s * 1000:8.0f} ms  {low * 1000:.0f}-{high * 1000:.0f}"
-            f"  {figure.wall_s / figures[0].wall_s:6.2f}x  {figure.peak_mb:6.0f} MB\n"
-        )
+KEYS = ("start", *films.KEYS)
 
 
 def main() -> None:
     """Measure and print."""
+    args = _parser().parse_args()
+    ffmpeg = find_ffmpeg(os.environ)
+    machine = describe_machine(ffmpeg)
+    sys.stdout.write("".join(f"{name}: {value}\n" for name, value in machine.items()) + "\n")
+    began = time.monotonic()
+    measured = []
+    with tempfile.TemporaryDirectory(prefix="storyboard-bench-") as name:
+        for group in _groups(args, Path(name), ffmpeg):
+            measured.append(group)
+            sys.stdout.write(build_text(group) + "\n")
+            sys.stdout.flush()
+    if args.report:
+        report = {
+            "machine": machine,
+            "quick": args.quick,
+            "groups": list(map(build_data, measured)),
+        }
+        args.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(f"measured in {time.monotonic() - began:.0f} s\n")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    python, story = [sys.executable], [sys.executable, "-m", "pipeline"]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        small, large = write_manifest(folder, 20), write_manifest(folder, 1000)
-        start = [
-            measure("python -c pass", [*python, "-c", "pass"], args.runs),
-            measure("storyboard --help", [*story, "--help"], args.runs),
-            measure(
-                "everything imported at once",
-                [*python, "-c", "import httpx, jsonschema, ffmpeg, yaml, tqdm, anyio, sqlite3, av"],
-                args.runs,
-            ),
-        ]
-        checks = [
-            measure(
-                "1,000 shots: yaml.safe_load alone",
-                [*python, "-c", _LOAD_ONLY, str(large)],
-                args.runs,
-            ),
-            measure(
-                "1,000 shots: safe_load + jsonschema.validate",
-                [*python, "-c", _NAIVE, str(large), str(_SCHEMA)],
-                args.runs,
-            ),
-            measure(
-                "1,000 shots: storyboard validate", [*story, "validate", str(large)], args.runs
-            ),
-            measure("20 shots: storyboard validate", [*story, "validate", str(small)], args.runs),
-        ]
-    if args.json:
-        rows = [
-            {"name": f.name, "wall_s": f.wall_s, "peak_mb": f.peak_mb} for f in (*start, *checks)
-        ]
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
-        return
-    sys.stdout.write(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {args.runs} runs\n")
-    print_group("start-up", start)
-    print_group("checking a manifest", checks)
+    parser.add_argument(
+        "--runs", type=int, default=5, help="of each everyday command (%(default)s)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small films, to see that it works; no figures to keep"
+    )
+    parser.add_argument("--only", action="append", choices=KEYS, help="measure these and no others")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write JSON as well")
+    return parser
+
+
+def _groups(args: argparse.Namespace, folder: Path, ffmpeg: Path) -> Iterator[Group]:
+    keys: Sequence[str] = args.only or KEYS
+    if "start" in keys:
+        yield from starting.groups(folder, runs=1 if args.quick else args.runs)
+    extent = films.QUICK if args.quick else films.Extent()
+    yield from films.Films(folder=folder, ffmpeg=ffmpeg, extent=extent).groups(keys)
+
+
+def describe_machine(ffmpeg: Path) -> dict[str, Any]:
+    """What the figures hold for, and how busy it is."""
+    first_line = subprocess.run(
+        [ffmpeg, "-version"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()[0]
+    return {
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "load": ", ".join(f"{load:.1f}" for load in os.getloadavg()),
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "ffmpeg": first_line.removeprefix("ffmpeg version ").split(" Copyright")[0],
+        "PyAV": version("av"),
+        "MoviePy": _moviepy_version(),
+    }
+
+
+def _processor() -> str:
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line for line in lines if line.startswith("model name")).split(": ")[1]
+    return platform.processor() or platform.machine()
+
+
+def _moviepy_version() -> str:
+    found = distributions(name="moviepy", path=[str(films.MOVIEPY_FOLDER)])
+    return next((each.version for each in found), "not installed, left out (`make bench` has it)")
 
 
 if __name__ == "__main__":
