@@ -95,6 +95,17 @@ def test_text_from_the_right_starts_at_the_right_and_keeps_latin_words_in_order(
     assert sum(start.tobytes()) == pytest.approx(sum(last.tobytes()), rel=0.05)
 
 
+def test_letters_of_a_hebrew_word_and_its_brackets_stand_from_right_to_left() -> None:
+    found = block("(אל").mask
+    bracket = block(")").mask
+    # The bracket that opens is the rightmost, and is turned round.
+    end = found.crop((found.width - bracket.width, 0, found.width, found.height))
+    assert sum(end.tobytes()) == pytest.approx(sum(bracket.tobytes()), rel=0.1)
+    first, last = block("א").mask, block("אל").mask
+    end = last.crop((last.width - first.width, 0, last.width, last.height))
+    assert sum(end.tobytes()) == pytest.approx(sum(first.tobytes()), rel=0.1)
+
+
 def test_direction_of_a_line_is_that_of_its_paragraph() -> None:
     box = Box(width_px=120, least_px=24)
     lines = block("abc def שלום ghi", box)
