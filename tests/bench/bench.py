@@ -22,7 +22,7 @@ from typing import Any
 
 import films
 import starting
-from table import Group, build_data, build_text
+from table import Group, Row, build_data, build_text
 
 from pipeline.media.ffmpeg import find_ffmpeg
 
@@ -70,7 +70,12 @@ def _groups(args: argparse.Namespace, folder: Path, ffmpeg: Path) -> Iterator[Gr
     if "start" in keys:
         yield from starting.groups(folder, runs=1 if args.quick else args.runs)
     extent = films.QUICK if args.quick else films.Extent()
-    yield from films.Films(folder=folder, ffmpeg=ffmpeg, extent=extent).groups(keys)
+    maker = films.Films(folder=folder, ffmpeg=ffmpeg, extent=extent, on_row=_tell)
+    yield from maker.groups(keys)
+
+
+def _tell(row: Row) -> None:
+    sys.stderr.write(f"  ... {row.name}: {row.cost.cpu_s:.2f} s of processor time\n")
 
 
 def describe_machine(ffmpeg: Path) -> dict[str, Any]:

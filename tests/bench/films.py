@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -22,9 +23,7 @@ from pipeline.model import Container
 KEYS = ("join", "mixed", "delivery", "chain")
 MOVIEPY_FOLDER = Path(sys.prefix) / "sdk" / "moviepy"
 
-_RATE = 24
 _HERE = Path(__file__).resolve().parent
-_MOST_RUNS = 3
 # What takes longer is steady enough to be measured once.
 _ENOUGH_S = 15.0
 # The rest of the machine keeps something.
@@ -35,11 +34,11 @@ Contestant = Callable[[Path, Path], Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much is made: raster, numbers of clips and their seconds. ``joins`` are two, of which
-    MoviePy makes the first."""
+    """How much is made: ``scale`` of 1280 x 720, numbers of clips and their seconds. ``joins`` are
+    two, of which MoviePy makes the first. What is quick is made up to ``runs`` times."""
 
-    width_px: int = 1280
-    height_px: int = 720
+    scale: Fraction = Fraction(1)
+    runs: int = 3
     joins: tuple[int, int] = (10, 50)
     join_s: int = 6
     mixed: int = 8
@@ -51,8 +50,8 @@ class Extent:
 
 
 QUICK = Extent(
-    width_px=640,
-    height_px=360,
+    scale=Fraction(1, 2),
+    runs=1,
     joins=(3, 6),
     join_s=2,
     mixed=4,
@@ -80,11 +79,13 @@ _COPY_BOTH = _script("plain.py", "--copy-both")
 
 @dataclass(slots=True, kw_only=True)
 class Films:
-    """Makes the groups in a folder, which the caller empties."""
+    """Makes the groups in a folder, which the caller empties; ``on_row`` hears of each row as it is
+    there, for a group takes a while."""
 
     folder: Path
     ffmpeg: Path
     extent: Extent
+    on_row: Callable[[Row], None]
     _made: int = field(default=0, init=False)
 
     def groups(self, keys: Sequence[str]) -> Iterator[Group]:
@@ -164,8 +165,13 @@ class Films:
         self, name: str, contestant: Contestant, job: Job, *, place: Path | None = None
     ) -> Row:
         """Measure one contestant, each run in a folder of its own, or once in ``place``."""
+        row = self._measured(name, contestant, job, place)
+        self.on_row(row)
+        return row
+
+    def _measured(self, name: str, contestant: Contestant, job: Job, place: Path | None) -> Row:
         costs: list[meter.Cost] = []
-        most = _MOST_RUNS if place is None else 1
+        most = self.extent.runs if place is None else 1
         while len(costs) < most and sum(cost.wall_s for cost in costs) < _ENOUGH_S:
             folder = place or self._new_folder()
             job_file = folder / "job.json"
@@ -195,17 +201,17 @@ class Films:
         return folder
 
     def _uniform(self, count: int, length_s: int) -> tuple[Input, ...]:
-        look = Look(width_px=self.extent.width_px, height_px=self.extent.height_px, rate=_RATE)
-        return tuple(self._clip(look, length_s) for _ in range(count))
+        return tuple(self._clip(MIXED[0], length_s) for _ in range(count))
 
     def _clip(self, look: Look, length_s: int) -> Input:
         self._made += 1
+        width_px, height_px = (self._scaled(side) for side in (look.width_px, look.height_px))
         return make_clip(
             self.folder,
             self._made,
-            look,
+            replace(look, width_px=width_px, height_px=height_px),
             length_s=length_s,
-            film_rate=_RATE,
+            film_rate=MIXED[0].rate,
             ffmpeg=self.ffmpeg,
         )
 
@@ -213,19 +219,22 @@ class Films:
         return Job(
             ffmpeg=str(self.ffmpeg),
             clips=clips,
-            width_px=self.extent.width_px,
-            height_px=self.extent.height_px,
-            rate=_RATE,
+            width_px=self._scaled(MIXED[0].width_px),
+            height_px=self._scaled(MIXED[0].height_px),
+            rate=MIXED[0].rate,
             is_uniform=True,
         )
 
+    def _scaled(self, side_px: int) -> int:
+        return round(side_px * self.extent.scale / 2) * 2
+
     def _with_extras(self, clips: tuple[Input, ...]) -> Job:
         extras = Extras(
-            overlap_frames=_RATE // 2,
+            overlap_frames=MIXED[0].rate // 2,
             music=str(MUSIC),
             logo=str(LOGO),
             card=str(CARDS[0]),
-            card_frames=2 * _RATE,
+            card_frames=2 * MIXED[0].rate,
         )
         return replace(self._job(clips), extras=extras)
 

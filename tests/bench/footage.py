@@ -26,7 +26,8 @@ class Look:
     sound_rate_hz: int = 48_000
 
 
-# What a storyboard meets that mixes models and its maker's own footage.
+# What a storyboard meets that mixes models and its maker's own footage. The first is what most
+# films are made of, and decides the raster and rate of this one.
 MIXED = (
     Look(width_px=1280, height_px=720),
     Look(width_px=848, height_px=480, rate=25),
