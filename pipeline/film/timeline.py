@@ -82,6 +82,12 @@ class Timeline:
         return self.spans[-1].end_frame
 
     @property
+    def slate_frames(self) -> int:
+        """How many frames a slate stands before the film; 0 without one."""
+        shown = (span for span in self.spans if span.part.kind is not PartKind.SLATE)
+        return next((span.first_frame for span in shown), 0)
+
+    @property
     def duration_s(self) -> Fraction:
         """Length of the film in seconds."""
         return self.total_frames / self.frame_rate

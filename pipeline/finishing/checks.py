@@ -86,6 +86,7 @@ def resting_places(
 
 def _resting(timeline: Timeline, fade_in_s: Fraction, fade_out_s: Fraction) -> Iterator[Stretch]:
     rate, end_s = timeline.frame_rate, timeline.duration_s
+    begin_s = Fraction(timeline.slate_frames) / rate
     for span in timeline.spans:
         if span.part.kind is not PartKind.SHOT:
             yield Stretch(start_s=span.first_frame / rate, end_s=span.end_frame / rate)
@@ -93,7 +94,7 @@ def _resting(timeline: Timeline, fade_in_s: Fraction, fade_out_s: Fraction) -> I
             first_frame = span.end_frame - span.tail
             yield Stretch(start_s=first_frame / rate, end_s=span.end_frame / rate)
     if fade_in_s:
-        yield Stretch(start_s=Fraction(0), end_s=fade_in_s)
+        yield Stretch(start_s=begin_s, end_s=begin_s + fade_in_s)
     if fade_out_s:
         yield Stretch(start_s=end_s - fade_out_s, end_s=end_s)
 

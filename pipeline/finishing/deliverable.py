@@ -43,7 +43,7 @@ from pipeline.media.pieces import Workshop
 from pipeline.model import Storyboard
 
 # What a deliverable's record counts up with whenever it would come out otherwise.
-_FORMAT = 1
+_FORMAT = 2
 REFUSED = ".refused"
 
 

@@ -121,9 +121,6 @@ def gather(
         # The day of the newest clip, not of today: the same clips make the same film.
         date=max(each.clip.used.created for each in clips.values())[:10],
     )
-    slate_frames = next(
-        (span.frames for span in timeline.spans if span.part.kind is PartKind.SLATE), 0
-    )
     return Material(
         timeline=timeline,
         frame=frame,
@@ -146,7 +143,8 @@ def gather(
         ),
         # A slate is no part of the film: what fades in is what comes after it.
         fades=Fades(
-            in_frames=0 if slate_frames else nearest_frame(film.fade_in_s, frame.frame_rate),
+            in_frames=nearest_frame(film.fade_in_s, frame.frame_rate),
+            first_frame=timeline.slate_frames,
             out_frames=nearest_frame(film.fade_out_s, frame.frame_rate),
         ),
         cues=cues,
@@ -226,11 +224,13 @@ class _Desk:
             return
         top, right, bottom, left = self.deliverable.safe
         safe = (top, right, bottom + Fraction(self.strip_px, self.size[1]), left)
+        own = self.film.captions.font if self.film.captions is not None else None
+        font = None if own is None else own.path
         for number, cue in enumerate(cues, start=1):
             first = nearest_frame(cue.start_s, self.frame.frame_rate)
             end = min(nearest_frame(cue.end_s, self.frame.frame_rate), timeline.total_frames)
             if first < end:
-                picture = plates.caption(self.size, cue.text, safe=safe)
+                picture = plates.caption(self.size, cue.text, safe=safe, font=font)
                 path = self._save(f"caption{number:04}", picture)
                 yield Overlay(path=path, first_frame=first, end_frame=end)
 

@@ -61,7 +61,7 @@ def recall(path: Path) -> Measurements | None:
             },
             sound=None if sound is None else _sound(sound),
         )
-    except (OSError, ValueError, LookupError, TypeError, ZeroDivisionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError):
         return None
 
 

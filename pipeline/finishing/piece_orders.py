@@ -73,8 +73,9 @@ def _link_name(index: int, source: Source) -> str:
 
 
 def _ramps(piece: Piece, fades: Fades, total_frames: int) -> Iterator[Ramp]:
-    if piece.first_frame < fades.in_frames:
-        yield Ramp(first=-piece.first_frame, frames=fades.in_frames, is_out=False)
+    since = piece.first_frame - fades.first_frame
+    if 0 <= since < fades.in_frames:
+        yield Ramp(first=-since, frames=fades.in_frames, is_out=False)
     if piece.first_frame + piece.frames > total_frames - fades.out_frames:
         # The last frame of the film is the black one, so the ramp begins on the frame before it.
         first = total_frames - 1 - fades.out_frames - piece.first_frame

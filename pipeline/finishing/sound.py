@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline.errors import MediaError
 from pipeline.film.spec import Level, Loudness, Music, VoiceOver
-from pipeline.film.timeline import PartKind, Span, Timeline
+from pipeline.film.timeline import Span, Timeline
 from pipeline.finishing import raw_sound
 from pipeline.finishing.loudness import measure
 from pipeline.finishing.mastering import Reached, Ready, limit, reach
@@ -173,9 +173,7 @@ async def make_track(
 def _measure_out(timeline: Timeline, fades: Fades) -> _Place:
     rate = timeline.frame_rate
     total = timeline.total_frames
-    origin = next(
-        (span.first_frame for span in timeline.spans if span.part.kind is not PartKind.SLATE), 0
-    )
+    origin = timeline.slate_frames
     return _Place(
         samples=samples_of_frames(0, total, rate),
         origin=samples_of_frames(0, origin, rate),

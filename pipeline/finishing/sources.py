@@ -63,7 +63,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fades:
-    """Frames of black that the film comes out of, and goes into, at its two ends."""
+    """Frames of black that the film comes out of, and goes into, at its two ends; ``first_frame``
+    is the one that it begins with, after a slate."""
 
     in_frames: int = 0
+    first_frame: int = 0
     out_frames: int = 0

@@ -48,3 +48,56 @@ def test_the_thousandth_event_has_a_number_of_its_own() -> None:
     events = [EdlEvent(slate="s", file_name="s.mp4", frames=24)] * 1000
 
     assert "\n1000  AX " in build_edl("long", events, Fraction(24))
+
+
+def test_a_dissolve_reads_as_cmx3600() -> None:
+    """Twelve frames of both are seen: the first event ends where they begin, and goes on below."""
+    events = [
+        EdlEvent(slate="opening_tk01", file_name="opening_tk01.mp4", frames=108, in_frame=12),
+        EdlEvent(slate="end_tk02", file_name="end_tk02.mp4", frames=144, in_frame=24, lead=12),
+    ]
+
+    assert build_edl("Aurora", events, Fraction(24)) == (
+        "TITLE: Aurora\n"
+        "FCM: NON-DROP FRAME\n"
+        "\n"
+        "001  AX       AA/V  C        00:00:00:12 00:00:04:12 01:00:00:00 01:00:04:00\n"
+        "* FROM CLIP NAME: opening_tk01.mp4\n"
+        "* COMMENT: opening_tk01\n"
+        "002  AX       AA/V  C        00:00:04:12 00:00:04:12 01:00:04:00 01:00:04:00\n"
+        "002  AX       AA/V  D    012 00:00:01:00 00:00:07:00 01:00:04:00 01:00:10:00\n"
+        "* FROM CLIP NAME: opening_tk01.mp4\n"
+        "* TO CLIP NAME: end_tk02.mp4\n"
+        "* COMMENT: end_tk02\n"
+    )
+
+
+def test_what_two_events_share_counts_once_in_record_time() -> None:
+    events = [
+        EdlEvent(slate=f"s{n}", file_name=f"s{n}.mp4", frames=30, lead=6 if n else 0)
+        for n in range(4)
+    ]
+
+    marks = [line.split()[-2:] for line in build_edl("x", events, Fraction(24)).splitlines()
+             if line[:1].isdigit()]  # fmt: skip
+
+    assert [mark for mark in marks if mark[0] != mark[1]] == [
+        ["01:00:00:00", "01:00:01:00"],
+        ["01:00:01:00", "01:00:02:00"],
+        ["01:00:02:00", "01:00:03:00"],
+        ["01:00:03:00", "01:00:04:06"],
+    ]
+
+
+def test_an_event_of_nothing_but_overlaps_still_has_its_place() -> None:
+    events = [
+        EdlEvent(slate="a", file_name="a.mp4", frames=20),
+        EdlEvent(slate="b", file_name="b.mp4", frames=12, lead=6),
+        EdlEvent(slate="c", file_name="c.mp4", frames=20, lead=6),
+    ]
+
+    lines = [line for line in build_edl("x", events, Fraction(24)).splitlines() if " D " in line]
+
+    assert [line.split()[4] for line in lines] == ["006", "006"]
+    assert lines[0].split()[-2:] == ["01:00:00:14", "01:00:00:20"]
+    assert lines[1].split()[-2:] == ["01:00:00:20", "01:00:01:16"]

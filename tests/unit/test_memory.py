@@ -1,0 +1,95 @@
+"""What was measured is known again as it was, and only for what it was measured of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from measured import MEASURED, SOUND
+
+from pipeline.finishing.measurements import Measurements, Stretch
+from pipeline.finishing.memory import key_of, recall, record_path, remember
+
+BLACK = Stretch(start_s=Fraction(1, 3), end_s=Fraction(10_010, 24_000))
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        MEASURED,
+        replace(
+            MEASURED,
+            frame_rate=Fraction(30000, 1001),
+            duration_s=Fraction(1001, 30000) * 7,
+            sample_aspect=Fraction(4, 3),
+            black=(BLACK,),
+            frozen=(BLACK, BLACK),
+            has_index_first=None,
+        ),
+        replace(MEASURED, sound=None),
+        replace(
+            MEASURED,
+            sound=replace(SOUND, integrated_lufs=None, true_peak_dbtp=None, silent=(BLACK,)),
+        ),
+    ],
+    ids=["usual", "fractions", "no sound", "silence"],
+)
+def test_measurements_are_recalled_as_they_were(measured: Measurements, tmp_path: Path) -> None:
+    path = record_path(tmp_path, key_of("clip"))
+    remember(path, measured)
+
+    assert recall(path) == measured
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"sound": {}}',
+        '{"sound": null, "container": "AVI"}',
+        "\udcff",
+    ],
+)
+def test_a_record_that_cannot_be_read_is_none(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+
+    assert recall(path) is None
+    assert recall(tmp_path / "missing.json") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("frame_rate", "1/0"), ("duration_s", "long"), ("black", [{"start_s": "0"}]), ("color", {})],
+)
+def test_a_record_with_one_bad_value_is_none(name: str, value: object, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    remember(path, MEASURED)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+
+    assert recall(path) is None
+
+
+def test_keys_differ_with_every_part_and_with_their_order() -> None:
+    keys = [
+        key_of("a", "b"),
+        key_of("b", "a"),
+        key_of("ab"),
+        key_of("a", Fraction(1, 50)),
+        key_of("a", Fraction(1, 51)),
+        key_of("a", None),
+        key_of("a"),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key_of("a", {"y": 1, "x": 2}) == key_of("a", {"x": 2, "y": 1})
+
+
+def test_records_of_different_keys_lie_in_different_files(tmp_path: Path) -> None:
+    assert record_path(tmp_path, key_of("a")) != record_path(tmp_path, key_of("b"))
