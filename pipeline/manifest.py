@@ -149,7 +149,7 @@ def _check(document: Document, terms: Terms, findings: Findings, opening: _Openi
         for source in videos_named(view):
             videos[source] = _open_video(source, folder, allow_outside=opening.allow_outside)
         materials = _open_materials(view, folder, allow_outside=opening.allow_outside)
-    return build(
+    built = build(
         document,
         terms,
         findings,
@@ -158,6 +158,11 @@ def _check(document: Document, terms: Terms, findings: Findings, opening: _Openi
         videos=videos,
         materials=materials,
     )
+    if built.storyboard is not None and built.storyboard.film is not None:
+        from pipeline.wording import check_words  # noqa: PLC0415 - opens fonts
+
+        check_words(View(document, findings), built.storyboard.film)
+    return built
 
 
 def _open_materials(view: View, folder: Path, *, allow_outside: bool) -> Outcomes:

@@ -243,6 +243,7 @@ class _Section:
             cues=tuple((shot_id, cue) for shot_id, cue, _ in placed),
             is_burned_in=fields.flag((*path, "burn"), default=False),
             language=fields.text((*path, "language")) or "en",
+            font=fields.file((*path, "font"), SourceKind.FONT),
         )
         if fields.has((*path, "files")):
             captions = replace(captions, files=tuple(CaptionFile(each) for each in files))

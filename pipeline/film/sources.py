@@ -44,6 +44,7 @@ _PLACES: tuple[tuple[KeyPath, SourceKind], ...] = (
     (("film", "end", "image"), SourceKind.PICTURE),
     (("film", "title", "font"), SourceKind.FONT),
     (("film", "end", "font"), SourceKind.FONT),
+    (("film", "captions", "font"), SourceKind.FONT),
     (("film", "logo"), SourceKind.PICTURE),
     (("film", "logo", "file"), SourceKind.PICTURE),
     (("film", "captions"), SourceKind.CAPTIONS),

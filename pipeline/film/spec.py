@@ -170,6 +170,7 @@ class Captions:
     is_burned_in: bool = False
     files: tuple[CaptionFile, ...] = (CaptionFile.SRT,)
     language: str = "en"
+    font: FilmFile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

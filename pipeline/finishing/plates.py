@@ -8,6 +8,7 @@ the same pixels.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from PIL import Image, ImageColor, ImageDraw
 
 from pipeline.errors import PlateRefused
 from pipeline.finishing.artwork import cover, open_artwork
-from pipeline.finishing.faces import Weight
 from pipeline.finishing.slate import slate
 from pipeline.finishing.typeset import (
     Align,
@@ -29,6 +29,7 @@ from pipeline.finishing.typeset import (
     typeset,
 )
 from pipeline.text import shown
+from pipeline.typefaces.faces import Weight
 
 __all__ = ["burn_in", "caption", "card", "logo", "slate"]
 
@@ -91,12 +92,13 @@ def card(
     return canvas.convert("RGB")
 
 
-def caption(size: Size, text: str, *, safe: Safe) -> Image.Image:
+def caption(size: Size, text: str, *, safe: Safe, font: Path | None = None) -> Image.Image:
     """One burned-in caption: a transparent layer of the whole picture, RGBA.
 
     Args:
         text: its line ends are kept where they fit.
         safe: top, right, bottom, left; shares of the picture that nothing of it may touch.
+        font: looked in before the fonts that come along.
     Raises:
         PlateRefused: the text does not fit into three lines.
     """
@@ -108,7 +110,7 @@ def caption(size: Size, text: str, *, safe: Safe) -> Image.Image:
     short = reading_px(size)
     pad_x, pad_y = round(0.022 * short), round(0.01 * short)
     room_px = int(size[0] * (1 - left - right)) - 2 * pad_x
-    block = _caption_block(words, room_px, short)
+    block = _caption_block(words, room_px, short, font)
     wide_px = block.mask.width + 2 * pad_x
     middle = size[0] * left + (size[0] * (1 - left - right)) / 2
     x, y = middle - wide_px / 2, size[1] * (1 - bottom) - block.height_px - 2 * pad_y
@@ -227,20 +229,23 @@ def _card_words(size: Size, text: str, subtitle: str, font: Path | None) -> list
     return blocks
 
 
-def _caption_block(words: str, room_px: int, short: float) -> Block:
+def _caption_block(words: str, room_px: int, short: float, font: Path | None) -> Block:
     """Two lines in about the usual size, else three, else smaller letters; line ends as they are
     written where that works, words torn only where nothing else does."""
     size_px, least_px = _CAPTION * short, _CAPTION_LEAST * short
     flowing = " ".join(words.split("\n"))
+    room = Box(
+        width_px=max(room_px, 1), least_px=least_px, characters=_CAPTION_LINE, may_tear=False
+    )
     tries = ((2, 0.9 * size_px), (3, 0.9 * size_px), (3, least_px))
     for text in dict.fromkeys((words, flowing)):
         for lines, smallest_px in tries:
-            block = _caption_lines(
-                text, room_px, size_px, lines=lines, least_px=smallest_px, may_tear=False
-            )
+            box = replace(room, lines=lines, least_px=smallest_px)
+            block = _caption_lines(text, box, size_px, font)
             if block is not None:
                 return block
-    block = _caption_lines(flowing, room_px, size_px, lines=3, least_px=least_px, may_tear=True)
+    box = replace(room, lines=3, least_px=least_px, may_tear=True)
+    block = _caption_lines(flowing, box, size_px, font)
     if block is not None:
         return block
     raise PlateRefused(
@@ -250,17 +255,8 @@ def _caption_block(words: str, room_px: int, short: float) -> Block:
     )
 
 
-def _caption_lines(
-    text: str, room_px: int, size_px: float, *, lines: int, least_px: float, may_tear: bool
-) -> Block | None:
-    style = Style(weight=Weight.BOLD, align=Align.CENTER, pitch=1.02)
-    box = Box(
-        width_px=max(room_px, 1),
-        lines=lines,
-        characters=_CAPTION_LINE,
-        least_px=least_px,
-        may_tear=may_tear,
-    )
+def _caption_lines(text: str, box: Box, size_px: float, font: Path | None) -> Block | None:
+    style = Style(weight=Weight.BOLD, align=Align.CENTER, pitch=1.02, font=font)
     try:
         return typeset(text, style, box, size_px=size_px, balanced=True)
     except PlateRefused:

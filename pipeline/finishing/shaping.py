@@ -10,8 +10,8 @@ from itertools import groupby
 import uharfbuzz as hb
 
 from pipeline.finishing.bidi import visual_order
-from pipeline.finishing.clusters import clusters
-from pipeline.finishing.faces import Face, face_for, fallback
+from pipeline.typefaces.clusters import clusters
+from pipeline.typefaces.faces import Face, face_for, fallback
 
 # Letters of these are joined; space between them would tear words apart.
 _JOINED = frozenset({"Arab", "Syrc", "Nkoo", "Mong", "Deva", "Beng"})

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from pipeline.finishing.faces import Weight
 from pipeline.finishing.typeset import (
     Align,
     Block,
@@ -17,6 +16,7 @@ from pipeline.finishing.typeset import (
     reading_px,
     typeset,
 )
+from pipeline.typefaces.faces import Weight
 
 _GROUND, _INK, _QUIET, _RULE = (17, 19, 23), (255, 255, 255), (150, 157, 169), (58, 63, 72)
 # Shares of what ``reading_px`` gives.

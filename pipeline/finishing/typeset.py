@@ -17,10 +17,10 @@ from PIL import Image, ImageFilter
 
 from pipeline.errors import PlateRefused
 from pipeline.finishing.bidi import base_level, levels
-from pipeline.finishing.clusters import clusters, pieces, stripped
-from pipeline.finishing.faces import Face, Weight, family
 from pipeline.finishing.shaping import Line, shape_line
 from pipeline.text import shown
+from pipeline.typefaces.clusters import clusters, pieces, stripped
+from pipeline.typefaces.faces import Face, Weight, family
 
 Rgb = tuple[int, int, int]
 # From one size tried to the next smaller one.

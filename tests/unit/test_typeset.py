@@ -9,9 +9,9 @@ from PIL import Image, ImageChops
 
 import pipeline.finishing
 from pipeline.errors import FileMissing, PlateRefused
-from pipeline.finishing.clusters import clusters, pieces
-from pipeline.finishing.faces import Weight, family, missing_glyphs
 from pipeline.finishing.typeset import Align, Block, Box, Style, draw, ellipsized, typeset
+from pipeline.typefaces.clusters import clusters, pieces
+from pipeline.typefaces.faces import Weight, family, missing_glyphs
 
 FONTS = Path(pipeline.finishing.__file__).parent / "fonts"
 WIDE = Box(width_px=2000, least_px=10)

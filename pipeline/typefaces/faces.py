@@ -15,8 +15,8 @@ from typing import Any
 import uharfbuzz as hb
 
 from pipeline.errors import FileMissing, PlateRefused
-from pipeline.finishing.clusters import clusters, is_emoji, is_seen
 from pipeline.text import shown
+from pipeline.typefaces.clusters import clusters, is_emoji, is_seen
 
 _FOLDER = Path(__file__).parent / "fonts"
 MAX_FONT_BYTES = 64_000_000
