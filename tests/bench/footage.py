@@ -51,12 +51,14 @@ def make_clip(
     picture = (
         f"scale={look.width_px * 5 // 4}:{look.height_px * 5 // 4}"
         ":force_original_aspect_ratio=increase:flags=bicubic"
-        ":out_color_matrix=bt709:out_range=tv,"
-        f"crop={size}:(iw-ow)*{travel}:(ih-oh)*{travel},noise=alls=5:allf=t,setsar=1,format=yuv420p"
+        ":out_color_matrix=bt709:out_range=tv,format=yuv420p,"
+        # Read and scaled once, then shown again and again.
+        f"loop=loop=-1:size=1,setpts=N/{look.rate}/TB,"
+        f"crop={size}:(iw-ow)*{travel}:(ih-oh)*{travel},noise=alls=5:allf=t,setsar=1"
     )
     level, pitch_hz = 0.05 * (1 + index % 4), 140 + 35 * (index % 9)
     tone = f"aevalsrc='{level}*sin(2*PI*{pitch_hz}*t)*lt(mod(t,2),1.3)'"
-    command: list[str | Path] = [ffmpeg, "-nostdin", "-y", "-v", "error", "-loop", "1"]
+    command: list[str | Path] = [ffmpeg, "-nostdin", "-y", "-v", "error"]
     command += ["-framerate", str(look.rate), "-i", _PICTURES[index % len(_PICTURES)]]
     if look.channels:
         command += ["-f", "lavfi", "-i", f"{tone}:s={look.sound_rate_hz}:d={length_s}"]
