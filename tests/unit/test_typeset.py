@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
-import pipeline.finishing
+import pipeline.typefaces
 from pipeline.errors import FileMissing, PlateRefused
 from pipeline.finishing.typeset import Align, Block, Box, Style, draw, ellipsized, typeset
 from pipeline.typefaces.clusters import clusters, pieces
 from pipeline.typefaces.faces import Weight, family, missing_glyphs
 
-FONTS = Path(pipeline.finishing.__file__).parent / "fonts"
+FONTS = Path(pipeline.typefaces.__file__).parent / "fonts"
 WIDE = Box(width_px=2000, least_px=10)
 
 
