@@ -1,7 +1,7 @@
 """A contestant: the film as MoviePy 2's own documentation shows it, for whatever MoviePy has.
 
 It has no way to copy pictures, no ducking and no loudness: pictures are always encoded, music lies
-lower throughout, and the mix is brought to full scale by its peak.
+lower throughout, and the mix keeps its level.
 
     python by_moviepy.py JOB.json FOLDER
 """
@@ -92,7 +92,8 @@ def _delivery(job: Job, extras: Extras, clips: list[VideoClip]) -> VideoClip:
             afx.AudioFadeOut(1),
         ]
     )
-    sound = CompositeAudioClip([film.audio, music]).with_effects([afx.AudioNormalize()])
+    # Nor brought to full scale: AudioNormalize of 2.2.1 reads past the end of a composite's clips.
+    sound = CompositeAudioClip([film.audio, music])
     return film.with_duration(length_s).with_audio(sound.with_duration(length_s))
 
 
