@@ -44,7 +44,7 @@ def cut_parts(
         parts[-1] = replace(parts[-1], transition=film.end_card.transition)
         parts.append(_card_part(PartKind.END, film.end_card))
     parts[-1] = replace(parts[-1], transition=HARD_CUT)
-    if film.slate_s:
+    if film.slate_s and deliverable.has_slate:
         slate = Part(kind=PartKind.SLATE, name=PartKind.SLATE.value, duration_s=film.slate_s)
         parts.insert(0, slate)
     return tuple(parts)

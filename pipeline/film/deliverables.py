@@ -75,6 +75,7 @@ def _read_one(
         length_s=fields.number((*path, "length")),
         has_title=_card(fields, path, "title"),
         has_end=_card(fields, path, "end"),
+        has_slate=_card(fields, path, "slate"),
         has_captions_burned_in=_burned(fields, path, master),
     )
 
@@ -182,8 +183,9 @@ def refuse_shot(fields: Fields, path: KeyPath, shot_id: str, shot_ids: Collectio
 def _card(fields: Fields, path: KeyPath, key: str) -> bool:
     has_card = fields.flag((*path, key), default=True)
     if has_card and fields.has((*path, key)) and not fields.view.document.value(("film", key)):
-        cure = f"write the card as film.{key}, or leave {key} out here"
-        fields.view.warn((*path, key), f"the film has no {key} card", cure)
+        word = key if key == "slate" else f"{key} card"
+        cure = f"write it as film.{key}, or leave {key} out here"
+        fields.view.warn((*path, key), f"the film has no {word}", cure)
     return has_card
 
 

@@ -257,6 +257,7 @@ class Deliverable:
     length_s: Fraction | None = None
     has_title: bool = True
     has_end: bool = True
+    has_slate: bool = True
     has_captions_burned_in: bool = False
     # Top, right, bottom, left: shares of the picture that a platform lays its own things over.
     safe: tuple[Fraction, Fraction, Fraction, Fraction] = (
