@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.capabilities import is_free
 from pipeline.errors import ExitCode
+from pipeline.film.naming import film_line
 from pipeline.ledger import FREE, Attempt, Ledger
 from pipeline.model import Storyboard
 from pipeline.planning import Action, Plan
@@ -107,10 +109,16 @@ def plan_text(plan: Plan, estimate: Estimate, provider: str) -> str:
     parts.append(f"to buy {dollars(plan.buy_usd)}")
     if plan.storyboard.budget_usd is not None:
         parts.append(f"budget {dollars(plan.storyboard.budget_usd)}")
-    return (
-        f"{heading(plan.storyboard)}\n{body}\n  {' · '.join(parts)}\n"
-        f"{_price_note(estimate, provider)}"
-    )
+    lines = [heading(plan.storyboard), body]
+    if plan.storyboard.film is not None:
+        told = textwrap.wrap(
+            film_line(plan.storyboard),
+            screen_width(),
+            initial_indent="  ",
+            subsequent_indent="    ",
+        )
+        lines += told
+    return "\n".join([*lines, f"  {' · '.join(parts)}", _price_note(estimate, provider)])
 
 
 def heading(storyboard: Storyboard) -> str:

@@ -165,8 +165,13 @@ def _details(made: Made) -> list[str]:
 def _work(made: Made) -> str:
     if made.is_reused:
         return "nothing changed, kept as it was"
-    pieces = "piece" if made.rendered + made.reused == 1 else "pieces"
-    return f"{made.rendered} of {made.rendered + made.reused} {pieces} rendered, rest reused"
+    total = made.rendered + made.reused
+    pieces = f"{total} piece{'' if total == 1 else 's'}"
+    if not made.reused:
+        return f"{pieces} rendered"
+    if not made.rendered:
+        return f"{pieces} of picture reused"
+    return f"{made.rendered} of {pieces} rendered, {made.reused} reused"
 
 
 def _made(made: Made) -> dict[str, object]:

@@ -66,7 +66,7 @@ def test_a_fault_is_told_with_its_cure() -> None:
 def test_what_was_reused_is_counted() -> None:
     text = build_table(report_of(FILM, replace(FILM, is_reused=True)))
 
-    assert "4 of 19 pieces rendered, rest reused" in text
+    assert "4 of 19 pieces rendered, 15 reused" in text
     assert "nothing changed, kept as it was" in text
 
 
