@@ -122,8 +122,9 @@ def caption(size: Size, text: str, *, safe: Safe, font: Path | None = None) -> I
 
 
 def strip_px(size: Size) -> int:
-    """The height of the strip that ``burn_in`` draws."""
-    return round(_STRIP * min(size))
+    """The height of the strip that ``burn_in`` draws; even, or its edge would be blurred where
+    two lines share their colour."""
+    return 2 * round(_STRIP * min(size) / 2)
 
 
 def burn_in(

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 
 from pipeline.errors import FfmpegMissing, FileMissing, MediaError, StorageError
 from pipeline.sandbox.animatic import AnimaticSpec, frame_size, render, share_out
+from pipeline.sandbox.renders import animatic_renderer
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +159,22 @@ def test_same_input_gives_the_same_bytes_and_another_prompt_does_not(
     assert b"Lavf" not in clip.read_bytes()
     assert clips[0] == clips[1]
     assert clips[0] != clips[2]
+
+
+def test_clip_without_a_slate_shows_its_picture_and_nothing_else(
+    tmp_path: Path, ffmpeg: Path
+) -> None:
+    Image.new("RGB", (848, 480), (120, 120, 120)).save(tmp_path / "grey.png")
+    for has_slate in (True, False):
+        spec = spec_for(tmp_path / "grey.png", has_slate=has_slate)
+        render(spec, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
+        frame = first_frame(tmp_path / "clip.mp4").astype(int)
+        assert (abs(frame - 120).max() < 6) is not has_slate
+
+
+def test_version_of_a_renderer_tells_whether_it_draws_slates(ffmpeg: Path) -> None:
+    versions = {animatic_renderer(ffmpeg, has_slate=each)[1] for each in (True, False)}
+    assert len(versions) == 2
 
 
 @pytest.mark.parametrize(
