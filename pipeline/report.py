@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # Of work on a film: how long what need not be made is counted, and the share that must be done
 # before its pace tells when the rest will be.
 _REUSE_S, _TELLING_SHARE = 1.0, 0.03
+# Characters beside a bar that still is one on a screen of 80 columns.
+_BAR_WORDS = 50
 # Where nothing tells the width of the reader's screen.
 _LOG_WIDTH = 100
 _NARROWEST = 40
@@ -380,4 +382,6 @@ class Progress:
             if phase != "ready":
                 counts[phase] = counts.get(phase, 0) + 1
         words = [f"{count} {phase}" if count > 1 else phase for phase, count in counts.items()]
-        bar.set_postfix_str(", ".join(words)[:50], refresh=True)
+        while len(", ".join(words)) > _BAR_WORDS:
+            words.pop()
+        bar.set_postfix_str(", ".join(words), refresh=True)
