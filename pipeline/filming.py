@@ -24,7 +24,7 @@ from pipeline.ledger import Attempt
 from pipeline.media.conform import CutClip, Film, conform
 from pipeline.model import FileReference, Shot, Storyboard
 from pipeline.planning import film_key
-from pipeline.summary import CLIPS_FOLDER, FILM_NAME, FilmRecord, film_is_current
+from pipeline.summary import CLIPS_FOLDER, FILM_NAME, FilmRecord, film_is_current, kept
 from pipeline.timecode import nearest_frame
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ async def make_film(
     """
     key = film_key(storyboard, cut)
     if recorded is not None and film_is_current(folder, key, recorded):
-        return recorded
+        return kept(recorded)
     if changed := await changed_clips(cut, folder):
         names = ", ".join(str(folder / CLIPS_FOLDER / (each.clip or "")) for each in changed)
         is_one = len(changed) == 1

@@ -152,6 +152,11 @@ def read_film_record(folder: Path) -> FilmRecord | None:
         return None
 
 
+def kept(film: FilmRecord) -> FilmRecord:
+    """The same film in a run that had nothing to make."""
+    return replace(film, deliverables=tuple({**each, "reused": True} for each in film.deliverables))
+
+
 def film_is_current(folder: Path, key: str, record: FilmRecord | None) -> bool:
     """Whether all that was made is on disk, whole, and of exactly what ``key`` stands for."""
     if record is None or record.key != key:

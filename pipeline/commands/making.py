@@ -27,7 +27,7 @@ from pipeline.planning import Action, film_cut
 from pipeline.pricing import dollars
 from pipeline.report import Messages, Progress, outcome_text, plan_text, start_times_note
 from pipeline.settings import Settings, account_level, read_access, read_settings
-from pipeline.summary import Outcome, summarise, write_summary
+from pipeline.summary import Outcome, kept, summarise, write_summary
 from pipeline.workspace import (
     SANDBOX_FOLDER,
     account_file,
@@ -180,7 +180,8 @@ def _run_provider(
     for one in opened:
         if one.job.is_finished:
             film = one.job.recorded_film
-            results.end(one.job, replace(_outcome(one, ExitCode.DONE), film=film))
+            outcome = replace(_outcome(one, ExitCode.DONE), film=film and kept(film))
+            results.end(one.job, outcome)
         else:
             waiting.append(one)
     working = [one for one in waiting if _within_budget(one, results)]
