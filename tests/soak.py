@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 # How much of each proof is the full one; others are run as they come.
 _FULL = {
+    "film": {"--clips": 50, "--cases": 30, "--checked": 200},
     "fuzz": {"--answers": 20_000, "--runs": 500, "--manifests": 2_000},
     "kill": {"--points": 1000, "--repeated": 200, "--incidents": 50},
     "money": {"--runs": 200},

@@ -135,7 +135,7 @@ class Reel:
         ]
         return replace(make_storyboard(*shots, title=self.title), film=self.film)
 
-    def deliver(
+    async def deliver_async(
         self,
         folder: Path,
         *,
@@ -145,18 +145,19 @@ class Reel:
     ) -> Delivered:
         """Make it in a folder, whose cache is kept from one time to the next."""
         folder.mkdir(parents=True, exist_ok=True)
-        return anyio.run(
-            partial(
-                deliver,
-                self.storyboard,
-                self.clips,
-                folder / self.film.master.file_name,
-                ffmpeg=ffmpeg,
-                cache_dir=folder / ".cache",
-                on_progress=on_progress,
-                workers=workers,
-            )
+        return await deliver(
+            self.storyboard,
+            self.clips,
+            folder / self.film.master.file_name,
+            ffmpeg=ffmpeg,
+            cache_dir=folder / ".cache",
+            on_progress=on_progress,
+            workers=workers,
         )
+
+    def deliver(self, folder: Path, *, ffmpeg: Path, workers: int = 2) -> Delivered:
+        """The same, from outside of any event loop."""
+        return anyio.run(partial(self.deliver_async, folder, ffmpeg=ffmpeg, workers=workers))
 
 
 def reel(
