@@ -27,11 +27,15 @@ _SMALLEST_EXPONENT = -30
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object that a body is; numbers with a point become ``Decimal``.
 
+    Only UTF-8 is read, as https://www.rfc-editor.org/rfc/rfc8259#section-8.1 asks: the key was
+    masked in the bytes, and in another encoding it was not to be seen there.
+
     Raises:
         ValueError: not JSON, or not an object.
     """
     try:
-        value = json.loads(body, parse_float=Decimal)
+        text = body.decode("utf-8-sig", "surrogatepass")
+        value = json.loads(text, parse_float=Decimal)
     # Decimal refuses exponents that no machine can hold, in a way of its own.
     except (RecursionError, ArithmeticError) as exc:
         raise ValueError("nested too deeply, or a number out of all bounds") from exc

@@ -125,6 +125,9 @@ def _echoes() -> list[Play]:
         "for a URL": quote(CANARY, safe=""),
         "with JSON's slashes": CANARY.replace("/", "\\/"),
         "in base64": base64.b64encode(CANARY.encode()).decode(),
+        "in JSON's escapes": "".join(f"\\u{ord(letter):04x}" for letter in CANARY),
+        "in HTML's escapes": "".join(f"&#{ord(letter)};" for letter in CANARY),
+        "as digits": CANARY.encode().hex(),
         "as basic auth": base64.b64encode(f"api:{CANARY}".encode()).decode(),
     }
     plays = [

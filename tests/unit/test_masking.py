@@ -25,6 +25,12 @@ KEY = "wsk/Canary+7f3d9b1e5a/Q4=="
         base64.b64encode(KEY.encode()).decode(),
         base64.b64encode(f"api:{KEY}".encode()).decode(),
         base64.urlsafe_b64encode(f":{KEY}:".encode()).decode(),
+        KEY.encode().hex(),
+        "".join(f"%{ord(letter):02X}" for letter in KEY),
+        "".join(f"&#{ord(letter)};" for letter in KEY),
+        "".join(f"\\u{ord(letter):04X}" for letter in KEY),
+        "".join(f"\\\\u{ord(letter):04x}" for letter in base64.b64encode(KEY.encode()).decode()),
+        f"{KEY[:5]}\\u{ord(KEY[5]):04x}{KEY[6:]}",
     ],
 )
 def test_a_key_is_masked_in_every_spelling(spelling: str) -> None:
@@ -34,6 +40,12 @@ def test_a_key_is_masked_in_every_spelling(spelling: str) -> None:
     assert "***" in told
     for middle in (KEY[4:14], base64.b64encode(KEY.encode()).decode()[4:16]):
         assert middle.lower() not in told.lower()
+
+
+def test_a_key_in_escapes_is_gone_when_they_are_decoded() -> None:
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
+    told = build_mask(KEY)(f'{{"message": "bad key \\\\ {escaped}\\n"}}')
+    assert json.loads(told) == {"message": "bad key \\ ***\n"}
 
 
 def test_words_without_the_key_stay_as_they_are() -> None:
