@@ -52,6 +52,9 @@ _KEPT = timedelta(days=7)
 # "No such task" must be said for this many settle times before it is believed.
 _UNKNOWN_SETTLES = 6
 _FLAGGED = "flagged by the provider's content check"
+# A loss is looked at again by each run for as long as this: what said "no such task" may have been
+# an outage. Longer than the provider keeps a clip would be of no use.
+_LOOKED_AT_AGAIN = _KEPT
 # What a task that a journal knows to be done counts as until somebody asks for it again.
 _RECALLED = "done in an earlier run"
 
@@ -95,6 +98,35 @@ class Fetcher:
             raise
         limiter.ended(attempt.attempt_id)
         await self._bring_home(production, attempt, status)
+
+    async def follow_lost(self, production: Production, attempt: Attempt, reason: str) -> None:
+        """Look once, free, whether a clip that was given up is there after all; then as ``follow``.
+
+        Args:
+            reason: what is said where nothing has changed.
+        Raises:
+            Rejected: it is still lost, or was for so long that nobody asks any more.
+            Unavailable: nobody could be asked; a later run asks again.
+        """
+        lost = Rejected(reason)
+        age = self._services.clock.utc() - attempt.changed_at
+        if attempt.task_id is None or age > _LOOKED_AT_AGAIN:
+            raise lost
+        try:
+            status = await self._ask(attempt, anew=True)
+        except UnknownTask:
+            raise lost from None
+        if status is None:
+            raise Unavailable(
+                f"{attempt.slate} was given up, and cannot be asked for now",
+                hint="run again later: it is looked for again, and not bought",
+            )
+        if status.phase is TaskPhase.FAILED:
+            await self._task_failed(production, attempt, status)
+        self._services.reporter.note(
+            production.storyboard.name, f"{attempt.slate} was given up; its task is there after all"
+        )
+        await self.follow(production, attempt)
 
     def _recall(self, production: Production, attempt: Attempt) -> None:
         """Take the end of a task from the journal, where it is, in place of one more look."""
@@ -237,7 +269,7 @@ class Fetcher:
         }
         rows = []
         for take in _takes_of_task(production, attempt)[: len(status.outputs)]:
-            if take.state is AttemptState.SUBMITTED:
+            if take.state in {AttemptState.SUBMITTED, AttemptState.LOST}:
                 cost_usd = costs_usd.get(take.attempt_id)
                 told = {} if cost_usd is None else {"cost_usd": str(cost_usd)}
                 rows.append((take.attempt_id, EventKind.COMPLETED, facts | told))
@@ -404,7 +436,7 @@ class Fetcher:
         await production.record(attempt.attempt_id, EventKind.LOST, reason=reason)
         raise Rejected(
             f"the clip of {attempt.slate} is paid but cannot be had any more: {reason}",
-            hint=f"--retake {attempt.shot_id} buys another",
+            hint=f"later runs look for it again, free; --retake {attempt.shot_id} buys another",
         )
 
     async def _damaged(

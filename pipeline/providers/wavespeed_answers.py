@@ -24,17 +24,23 @@ NO_CREDIT = "1407"
 
 def read_data(reply: HttpReply) -> dict[str, Any]:
     """The inner object of an answer to a call that costs nothing and may be repeated."""
-    if reply.status == 404:
-        raise UnknownTask("the provider does not know it (any more)")
-    if reply.status != 200:
-        raise refusal(reply)
     try:
         envelope = read_object(reply.body)
     except ValueError as exc:
-        raise Unavailable("the provider's answer could not be read") from exc
+        envelope, fault = {}, exc
+    else:
+        fault = None
     code = envelope.get("code", 200)
-    if code == 404:
+    # A page of 404 from whatever stands before the service says nothing of a task; only the
+    # service's own words do.
+    if reply.status in {200, 404} and code == 404:
         raise UnknownTask("the provider does not know it (any more)")
+    if reply.status == 404:
+        raise Unavailable(f"the provider answered {describe(reply)}, not in its own words")
+    if reply.status != 200:
+        raise refusal(reply)
+    if fault is not None:
+        raise Unavailable("the provider's answer could not be read") from fault
     if isinstance(code, int) and code != 200:
         raise refusal(reply, status=code)
     data = envelope.get("data")

@@ -279,6 +279,41 @@ async def test_no_such_task_for_a_minute_is_a_loss_that_is_not_bought_again(worl
 
 
 @pytest.mark.anyio
+async def test_a_loss_is_looked_at_again_and_fetched_where_the_task_is_there_after_all(
+    world: World,
+) -> None:
+    await follow(world, UNKNOWN)
+    world.provider.statuses["task-a1"] = [completed(URL)]
+    (outcome,) = await world.run(BOARD)
+    assert outcome.exit_code is ExitCode.DONE
+    assert state_of(world) is AttemptState.VERIFIED
+    assert world.provider.submitted == []
+
+
+@pytest.mark.anyio
+async def test_a_loss_is_looked_at_once_a_run_and_for_a_week(world: World) -> None:
+    await follow(world, UNKNOWN)
+    lost_at_s, before = world.clock.now_s, len(world.provider.looks)
+    (outcome,) = await world.run(BOARD)
+    assert outcome.exit_code is ExitCode.SHOT_FAILED
+    assert len(world.provider.looks) == before + 1
+    world.clock.now_s = lost_at_s + timedelta(days=7, minutes=1).total_seconds()
+    world.provider.statuses["task-a1"] = [completed(URL)]
+    (outcome,) = await world.run(BOARD)
+    assert outcome.exit_code is ExitCode.SHOT_FAILED
+    assert len(world.provider.looks) == before + 1
+
+
+@pytest.mark.anyio
+async def test_a_loss_that_cannot_be_asked_for_stays_as_it_is(world: World) -> None:
+    await follow(world, UNKNOWN)
+    world.provider.statuses["task-a1"] = [Unavailable("503")]
+    (outcome,) = await world.run(BOARD)
+    assert outcome.exit_code is ExitCode.UNAVAILABLE
+    assert state_of(world) is AttemptState.LOST
+
+
+@pytest.mark.anyio
 async def test_an_answer_in_between_starts_the_minute_anew(world: World) -> None:
     outcome = await follow(world, *[*[UNKNOWN] * 8, processing()] * 3, completed(URL))
     assert outcome.exit_code is ExitCode.DONE

@@ -323,6 +323,9 @@ def test_codes_stand_in_where_a_failed_task_has_no_words() -> None:
     [
         (sample("unknown_task", 404), UnknownTask),
         (sample("unknown_task", 200), UnknownTask),
+        # Said by what stands before the service.
+        (reply(404, b"<html>404 no backend</html>"), Unavailable),
+        (reply(404, {"message": "Not Found"}), Unavailable),
         (sample("refused_key", 401), KeyRefused),
         (sample("refused_role", 403), KeyRefused),
         (sample("refused_rate", 429), RateLimited),
