@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS uploads (
     content TEXT PRIMARY KEY, url TEXT NOT NULL, at REAL NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS tasks (task TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS holders (task TEXT PRIMARY KEY, attempt TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS spending (
     attempt TEXT PRIMARY KEY, day TEXT NOT NULL, usd TEXT NOT NULL
 ) STRICT;
@@ -171,7 +172,7 @@ class AccountStore:
                 self._db.execute(
                     "INSERT OR IGNORE INTO starts VALUES (?, ?, ?, 1)", (attempt_id, now, now)
                 )
-                self._db.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?)", (task_id, now))
+                self._hold(attempt_id, task_id, now)
 
     def not_sent(self, attempt_id: str) -> None:
         """Nothing left this machine: the slot is free again at once."""
@@ -188,7 +189,11 @@ class AccountStore:
                 " sent_at = excluded.sent_at, answered_at = COALESCE(answered_at, ?), running = 1",
                 (attempt_id, now, now),
             )
-            self._db.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?)", (task_id, now))
+            self._hold(attempt_id, task_id, now)
+
+    def _hold(self, attempt_id: str, task_id: str, now: float) -> None:
+        self._db.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?)", (task_id, now))
+        self._db.execute("INSERT OR REPLACE INTO holders VALUES (?, ?)", (task_id, attempt_id))
 
     def ended(self, attempt_id: str) -> None:
         """The task is over, well or badly: its place among the running is free."""
@@ -217,10 +222,14 @@ class AccountStore:
             return self._spent_usd(self._today())
 
     def reserve(self, attempt_id: str, price_usd: Decimal, cap_usd: Decimal | None) -> bool:
-        """Count a submission's price towards the day, unless that would pass the cap."""
+        """Count a submission's price towards the day, unless that would pass the cap.
+
+        One that is counted already, today or on an earlier day, counts once, and today.
+        """
         with self._transaction():
             today = self._today()
-            if cap_usd is not None and self._spent_usd(today) + price_usd > cap_usd:
+            others_usd = self._spent_usd(today, besides=attempt_id)
+            if cap_usd is not None and others_usd + price_usd > cap_usd:
                 return False
             self._db.execute("DELETE FROM spending WHERE day < ?", (today,))
             self._db.execute(
@@ -295,6 +304,25 @@ class AccountStore:
         with self._transaction("BEGIN"):
             row = self._db.execute("SELECT 1 FROM tasks WHERE task = ?", (task_id,)).fetchone()
         return row is not None
+
+    def holder_of(self, task_id: str) -> str | None:
+        """The attempt that a task is known to be of: empty where an earlier version noted only the
+        task, None where no run of this account started or follows it."""
+        with self._transaction("BEGIN"):
+            row = self._db.execute(
+                "SELECT COALESCE(attempt, '') FROM tasks LEFT JOIN holders USING (task)"
+                " WHERE task = ?",
+                (task_id,),
+            ).fetchone()
+        return row[0] if row else None
+
+    def task_of(self, attempt_id: str) -> str | None:
+        """The task that an attempt is known to have made, None where none is."""
+        with self._transaction("BEGIN"):
+            row = self._db.execute(
+                "SELECT task FROM holders WHERE attempt = ? ORDER BY rowid DESC", (attempt_id,)
+            ).fetchone()
+        return row[0] if row else None
 
     def recent_tasks(self, at_most: int) -> tuple[str, ...]:
         """The tasks that runs of this account started or followed last, newest first."""
@@ -409,8 +437,10 @@ class AccountStore:
     def _today(self) -> str:
         return datetime.fromtimestamp(self._wall(), UTC).date().isoformat()
 
-    def _spent_usd(self, day: str) -> Decimal:
-        rows = self._db.execute("SELECT usd FROM spending WHERE day = ?", (day,)).fetchall()
+    def _spent_usd(self, day: str, *, besides: str = "") -> Decimal:
+        rows = self._db.execute(
+            "SELECT usd FROM spending WHERE day = ? AND attempt <> ?", (day, besides)
+        ).fetchall()
         return sum((Decimal(usd) for (usd,) in rows), Decimal(0))
 
     def _forget_old(self, now: float, window_s: float) -> None:

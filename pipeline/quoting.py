@@ -31,30 +31,43 @@ async def check_quotes(services: Services, productions: Iterable[Production]) ->
                 kind = (shot.duration_s, shot.resolution.value, len(shot.images))
                 kinds.setdefault(kind, (production, take))
     for production, take in kinds.values():
-        shot = take.shot
-        request = TakeRequest(
-            model=services.provider.capabilities.model,
-            prompt=shot.prompt,
-            # Nothing is uploaded yet, and a price does not depend on which images they are.
-            image_urls=tuple(
-                f"https://example.com/reference{n}.png" for n in range(1, len(shot.images) + 1)
-            ),
-            duration_s=shot.duration_s,
-            resolution=shot.resolution,
-        )
-        try:
-            quote_usd = await services.provider.quote(request)
-        except KeyRefused:
-            raise
-        except ProviderError as exc:
-            services.reporter.note(
-                production.storyboard.name,
-                f"the provider gives no quote ({exc.message}); its price list stands",
-            )
+        if not await check_quote(services, production, take):
             return
-        if quote_usd != take.price_usd:
-            raise OverBudget(
-                f"the provider asks {dollars(quote_usd)} for {take.slate}, the price list says "
-                f"{dollars(take.price_usd)}; nothing sent",
-                hint="look at the provider's price page; update storyboard",
-            )
+
+
+async def check_quote(services: Services, production: Production, take: PlannedTake) -> bool:
+    """Ask for the price of one take that is to be bought; False where the provider cannot say.
+
+    Raises:
+        OverBudget, KeyRefused: see ``check_quotes``; this take was not sent.
+    """
+    if not services.provider.capabilities.quotes:
+        return False
+    shot = take.shot
+    request = TakeRequest(
+        model=services.provider.capabilities.model,
+        prompt=shot.prompt,
+        # Nothing is uploaded yet, and a price does not depend on which images they are.
+        image_urls=tuple(
+            f"https://example.com/reference{n}.png" for n in range(1, len(shot.images) + 1)
+        ),
+        duration_s=shot.duration_s,
+        resolution=shot.resolution,
+    )
+    try:
+        quote_usd = await services.provider.quote(request)
+    except KeyRefused:
+        raise
+    except ProviderError as exc:
+        services.reporter.note(
+            production.storyboard.name,
+            f"the provider gives no quote ({exc.message}); its price list stands",
+        )
+        return False
+    if quote_usd != take.price_usd:
+        raise OverBudget(
+            f"the provider asks {dollars(quote_usd)} for {take.slate}, the price list says "
+            f"{dollars(take.price_usd)}; nothing sent",
+            hint="look at the provider's price page; update storyboard",
+        )
+    return True
