@@ -165,7 +165,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _base_url(variable: str, env: Mapping[str, str], default: str) -> str:
-    text = env.get(variable, "").strip() or default
+    text = _not_empty(env, variable, "like https://host").strip() or default
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
@@ -229,7 +229,8 @@ def _key_file_warning(variable: str, env: Mapping[str, str]) -> str:
 
 def _state_dir(env: Mapping[str, str]) -> Path | None:
     """Where account-wide state lives: by setting, else the user's state folder (XDG)."""
-    if named := env.get("STORYBOARD_STATE_DIR"):
+    # Elsewhere, nobody knows what the account has spent today.
+    if named := _not_empty(env, "STORYBOARD_STATE_DIR", "such as /var/lib/storyboard"):
         return Path(named)
     if base := env.get("XDG_STATE_HOME"):
         return Path(base) / "storyboard"
@@ -250,6 +251,21 @@ def _prompts(env: Mapping[str, str], variable: str) -> PromptDialect | None:
         ) from exc
 
 
+def _not_empty(env: Mapping[str, str], variable: str, example: str) -> str:
+    """A variable's text, empty where it is not set.
+
+    Raises:
+        ConfigurationError: it is set and empty, as when a script's own variable was not set. The
+            default would then be a real account, or no limit: nobody asked for either.
+    """
+    text = env.get(variable, "")
+    if variable in env and not text.strip():
+        raise ConfigurationError(
+            f"{variable} is set, but empty", hint=f"unset it, or give it a value {example}"
+        )
+    return text
+
+
 def _whole(env: Mapping[str, str], variable: str, low: int, high: int) -> int | None:
     text = env.get(variable, "").strip()
     if not text:
@@ -263,7 +279,7 @@ def _whole(env: Mapping[str, str], variable: str, low: int, high: int) -> int | 
 
 
 def _dollars(env: Mapping[str, str], variable: str) -> Decimal | None:
-    text = env.get(variable, "").strip()
+    text = _not_empty(env, variable, "such as 20.00").strip()
     if not text:
         return None
     try:

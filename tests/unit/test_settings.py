@@ -215,7 +215,6 @@ def test_accounts_are_told_apart_by_key_and_base_url() -> None:
 @pytest.mark.parametrize(
     ("text", "base_url", "local"),
     [
-        ("", "https://api.wavespeed.ai", False),
         ("https://api.wavespeed.ai/", "https://api.wavespeed.ai", False),
         ("https://gateway.example:8443", "https://gateway.example:8443", False),
         ("http://127.0.0.1:9000", "http://127.0.0.1:9000", True),
@@ -256,6 +255,26 @@ def test_a_base_url_that_is_not_safe_is_refused_before_the_key_is_read(text: str
     message = refused(env)
     assert "WAVESPEED_BASE_URL" in message
     assert why in message
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+def test_a_base_url_that_is_set_but_empty_never_means_the_real_provider(text: str) -> None:
+    message = refused(PAID | {"WAVESPEED_BASE_URL": text})
+    assert "WAVESPEED_BASE_URL is set, but empty (unset it" in message
+    assert read_access("wavespeed", PAID).base_url == "https://api.wavespeed.ai"
+
+
+@pytest.mark.parametrize("name", ["STORYBOARD_DAY_CAP_USD", "STORYBOARD_STATE_DIR"])
+def test_a_cap_or_its_place_that_is_set_but_empty_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is set, but empty .*unset it"):
+        read_settings({"HOME": "/home/ann", name: " "})
+
+
+@pytest.mark.parametrize("name", ["WAVESPEED_API_KEY_FILE", "STORYBOARD_SETTLE_S"])
+def test_what_is_empty_and_does_no_harm_counts_as_not_set(name: str) -> None:
+    env = PAID | {name: ""}
+    assert read_access("wavespeed", env).key == KEY
+    assert read_settings(env).settle_s == 10
 
 
 def test_every_paid_provider_that_we_know_has_a_default_address() -> None:
