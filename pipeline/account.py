@@ -5,7 +5,8 @@ of every task we started, and how long tasks take. All of it survives a restart,
 does not refill an allowance. Times are seconds since the epoch by a clock that all processes
 share until the machine restarts and that does not follow the wall clock when that is set, so
 that does not refill one either; days are the wall clock's. Losing the file costs no money: it
-holds allowances, not payments.
+holds allowances, not payments. What a journal has paid stays counted here when the journal is
+deleted.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +43,8 @@ CREATE TABLE IF NOT EXISTS holders (task TEXT PRIMARY KEY, attempt TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS spending (
     attempt TEXT PRIMARY KEY, day TEXT NOT NULL, usd TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS intended (attempt TEXT PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS journals (prefix TEXT PRIMARY KEY, folder TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS clocks (boot TEXT PRIMARY KEY, began_at REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS latencies (
     class TEXT NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL
@@ -55,8 +58,17 @@ _FORGET_UNANSWERED_S = 8 * 86_400.0
 # An unanswered start of a dead process keeps its slot, and its lane, this long past the window:
 # more than the longest usual wait for an answer.
 _UNANSWERED_GRACE_S = 120.0
+# The attempts of one journal, and of each whether it is known to have an answer or an intent.
+_OF_JOURNAL = {
+    "starts": "SELECT attempt, answered_at IS NOT NULL OR attempt IN (SELECT attempt FROM intended)"
+    " FROM starts WHERE substr(attempt, 1, ?) = ?",
+    "spending": "SELECT attempt, attempt IN (SELECT attempt FROM intended)"
+    " OR attempt IN (SELECT attempt FROM holders) FROM spending WHERE substr(attempt, 1, ?) = ?",
+}
 # Official clients reuse an upload for a day; the provider deletes it after seven.
 UPLOAD_MAX_AGE_S = 24 * 3600.0
+# What was spent on a day is kept until it is sure that no clock comes back to that day.
+_SPENDING_KEPT = timedelta(days=7)
 _LATENCIES_KEPT = 200
 _LATENCIES_NEEDED = 5
 
@@ -69,6 +81,16 @@ class Allowance:
     window_s: float
     max_tasks: int
     lanes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownTask:
+    """A task that some run of the account started or followed last at ``at`` (UTC); ``folder``
+    where the journal lay that it was written into, empty where that is not known."""
+
+    task_id: str
+    at: datetime
+    folder: str
 
 
 class AccountStore:
@@ -231,12 +253,20 @@ class AccountStore:
             others_usd = self._spent_usd(today, besides=attempt_id)
             if cap_usd is not None and others_usd + price_usd > cap_usd:
                 return False
-            self._db.execute("DELETE FROM spending WHERE day < ?", (today,))
+            self._forget_spending(today)
             self._db.execute(
                 "INSERT OR REPLACE INTO spending VALUES (?, ?, ?)",
-                (attempt_id, today, str(price_usd)),
+                (attempt_id, self._newest_day(today).isoformat(), str(price_usd)),
             )
             return True
+
+    def intended(self, attempt_ids: Iterable[str]) -> None:
+        """Their intents are on the disk: from now on each may have made a task, whatever becomes
+        of the journal that says so."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR IGNORE INTO intended VALUES (?)", [(each,) for each in attempt_ids]
+            )
 
     def settle(self, costs_usd: Mapping[str, Decimal]) -> None:
         """Count what submissions of today did cost, in dollars, in place of what they might."""
@@ -253,6 +283,7 @@ class AccountStore:
         """A reserved submission bought nothing."""
         with self._transaction():
             self._db.execute("DELETE FROM spending WHERE attempt = ?", (attempt_id,))
+            self._db.execute("DELETE FROM intended WHERE attempt = ?", (attempt_id,))
 
     def heed_journal(
         self,
@@ -261,28 +292,43 @@ class AccountStore:
         known: Collection[str],
         running: Collection[str],
         charged: Mapping[str, Decimal],
+        folder: str = "",
     ) -> None:
         """Take from a journal what a process that died could not say here any more.
 
         The caller holds the journal's lock, so whoever made these entries is dead. An intent
-        comes before its request: an attempt that the journal does not know was never sent. One
-        that it knows counts as a start, even where it was refused: the provider has seen it.
+        comes before its request: an attempt that the journal does not know was never sent, unless
+        its intent or its answer is known here: then the journal is another than the one that paid,
+        and all that was counted stays. One that the journal knows counts as a start, even where it
+        was refused: the provider has seen it.
 
         Args:
             prefix: how the ids of all the journal's attempts begin.
+            folder: where the journal lies; empty where nobody needs to find it again.
             known: ids of all its attempts.
             running: ids of those whose task may be under way.
             charged: dollars of those that cost money, or may.
         """
         with self._transaction():
             now = self._now()
-            for table, kept in (("starts", known), ("spending", charged)):
-                ids = self._db.execute(
-                    f"SELECT attempt FROM {table} WHERE substr(attempt, 1, ?) = ?",  # noqa: S608
-                    (len(prefix), prefix),
-                ).fetchall()
-                gone = [(attempt_id,) for (attempt_id,) in ids if attempt_id not in kept]
-                self._db.executemany(f"DELETE FROM {table} WHERE attempt = ?", gone)  # noqa: S608
+            if folder:
+                self._db.execute("INSERT OR REPLACE INTO journals VALUES (?, ?)", (prefix, folder))
+            for table in ("starts", "spending"):
+                rows = self._db.execute(_OF_JOURNAL[table], (len(prefix), prefix)).fetchall()
+                for attempt_id, may_be_paid in rows:
+                    kept = known if table == "starts" else charged
+                    if attempt_id in kept:
+                        continue
+                    if may_be_paid and attempt_id not in known:
+                        # Nobody is left to say when its task ends.
+                        self._db.execute(
+                            "UPDATE starts SET running = 0 WHERE attempt = ?", (attempt_id,)
+                        )
+                        continue
+                    self._db.execute(
+                        f"DELETE FROM {table} WHERE attempt = ?",  # noqa: S608
+                        (attempt_id,),
+                    )
             self._settle(charged)
             over = [(now, attempt_id) for attempt_id in known if attempt_id not in running]
             self._db.executemany(
@@ -323,6 +369,20 @@ class AccountStore:
                 "SELECT task FROM holders WHERE attempt = ? ORDER BY rowid DESC", (attempt_id,)
             ).fetchone()
         return row[0] if row else None
+
+    def tasks_since(self, since: datetime) -> tuple[KnownTask, ...]:
+        """The tasks that runs of this account started or followed since then, oldest first."""
+        with self._transaction("BEGIN"):
+            rows = self._db.execute(
+                "SELECT task, at, COALESCE(folder, '') FROM tasks LEFT JOIN holders USING (task)"
+                " LEFT JOIN journals ON prefix = substr(attempt, 1, length(prefix))"
+                " WHERE at > ? ORDER BY at",
+                (since.timestamp(),),
+            ).fetchall()
+        return tuple(
+            KnownTask(task_id=task, at=datetime.fromtimestamp(at, UTC), folder=folder)
+            for task, at, folder in rows
+        )
 
     def recent_tasks(self, at_most: int) -> tuple[str, ...]:
         """The tasks that runs of this account started or followed last, newest first."""
@@ -434,14 +494,37 @@ class AccountStore:
     def _now(self) -> float:
         return self._wall() if self._uptime is None else self._began_at + self._uptime.elapsed()
 
-    def _today(self) -> str:
-        return datetime.fromtimestamp(self._wall(), UTC).date().isoformat()
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._wall(), UTC).date()
 
-    def _spent_usd(self, day: str, *, besides: str = "") -> Decimal:
+    def _newest_day(self, today: date) -> date:
+        """The day to count on: today, or a later one that somebody has counted on already.
+
+        Then the clock was set back since. What it says may be wrong now or have been wrong before,
+        so the earlier day is not given a second allowance. A day that is further ahead than a week
+        was no day.
+        """
+        (newest,) = self._db.execute(
+            "SELECT max(day) FROM spending WHERE day <= ?",
+            ((today + _SPENDING_KEPT).isoformat(),),
+        ).fetchone()
+        return today if newest is None else max(today, date.fromisoformat(newest))
+
+    def _spent_usd(self, today: date, *, besides: str = "") -> Decimal:
+        """Of today, and of any later day: the clock may have been set back since."""
         rows = self._db.execute(
-            "SELECT usd FROM spending WHERE day = ? AND attempt <> ?", (day, besides)
+            "SELECT usd FROM spending WHERE day >= ? AND attempt <> ?", (today.isoformat(), besides)
         ).fetchall()
         return sum((Decimal(usd) for (usd,) in rows), Decimal(0))
+
+    def _forget_spending(self, today: date) -> None:
+        self._db.execute(
+            "DELETE FROM spending WHERE day < ?", ((today - _SPENDING_KEPT).isoformat(),)
+        )
+        self._db.execute(
+            "DELETE FROM intended WHERE attempt NOT IN (SELECT attempt FROM spending)"
+            " AND attempt NOT IN (SELECT attempt FROM starts)"
+        )
 
     def _forget_old(self, now: float, window_s: float) -> None:
         self._db.execute(

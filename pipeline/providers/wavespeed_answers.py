@@ -24,13 +24,8 @@ NO_CREDIT = "1407"
 
 def read_data(reply: HttpReply) -> dict[str, Any]:
     """The inner object of an answer to a call that costs nothing and may be repeated."""
-    try:
-        envelope = read_object(reply.body)
-    except ValueError as exc:
-        envelope, fault = {}, exc
-    else:
-        fault = None
-    code = envelope.get("code", 200)
+    envelope = _envelope(reply)
+    code = None if envelope is None else envelope.get("code", 200)
     # A page of 404 from whatever stands before the service says nothing of a task; only the
     # service's own words do.
     if reply.status in {200, 404} and code == 404:
@@ -39,8 +34,8 @@ def read_data(reply: HttpReply) -> dict[str, Any]:
         raise Unavailable(f"the provider answered {describe(reply)}, not in its own words")
     if reply.status != 200:
         raise refusal(reply)
-    if fault is not None:
-        raise Unavailable("the provider's answer could not be read") from fault
+    if envelope is None:
+        raise Unavailable("the provider's answer could not be read")
     if isinstance(code, int) and code != 200:
         raise refusal(reply, status=code)
     data = envelope.get("data")
@@ -66,19 +61,21 @@ def refusal(reply: HttpReply, *, status: int | None = None) -> ProviderError | C
     return Rejected(text, hint="change the shot, then run again", code=str(status))
 
 
+def _envelope(reply: HttpReply) -> dict[str, Any] | None:
+    """What the answer is as JSON; None where it is none."""
+    try:
+        return read_object(reply.body)
+    except ValueError:
+        return None
+
+
 def describe(reply: HttpReply, status: int | None = None) -> str:
     """Status and the server's own words, made safe to print."""
     status = reply.status if status is None else status
-    try:
-        message = read_object(reply.body).get("message")
-    except ValueError:
-        message = None
+    message = (_envelope(reply) or {}).get("message")
     words = clean(message, limit=300) if isinstance(message, str) and message else ""
     return f"{status}: {words}" if words else str(status)
 
 
 def _error_code(reply: HttpReply) -> str:
-    try:
-        return str(read_object(reply.body).get("code", ""))
-    except ValueError:
-        return ""
+    return str((_envelope(reply) or {}).get("code", ""))

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ from pipeline.errors import CannotWrite, ExitCode, StorageError
 
 TWO_IN_TEN = Allowance(starts=2, window_s=10.0, max_tasks=100, lanes=100)
 HOUR = 3600.0
+DAY_S = 86_400.0
 
 
 class Clock:
@@ -370,6 +372,99 @@ def test_start_of_another_storyboard_is_not_touched(store: AccountStore) -> None
     assert store.try_start("mine-a", bronze) > 0
 
 
+def test_what_a_deleted_journal_has_paid_stays_counted(store: AccountStore, clock: Clock) -> None:
+    one_a_minute = Allowance(starts=1, window_s=60.0, max_tasks=1, lanes=1)
+    assert store.try_start("mine-paid", one_a_minute) == 0
+    assert store.reserve("mine-paid", Decimal(3), None)
+    store.intended(["mine-paid"])
+    store.answered("mine-paid", "task-paid")
+    store.heed_journal("mine-", known=(), running=(), charged={})
+    assert store.spent_today_usd() == 3
+    assert not store.reserve("mine-a", Decimal(3), Decimal(5))
+    clock.forward(1)
+    assert store.try_start("mine-a", one_a_minute) == pytest.approx(59)
+    # Nobody follows its task any more; no start waits for its end.
+    clock.forward(60)
+    assert store.try_start("mine-a", one_a_minute) == 0
+
+
+def test_what_may_have_been_sent_stays_counted_where_the_journal_is_deleted(
+    store: AccountStore,
+) -> None:
+    assert store.try_start("mine-doubt", TWO_IN_TEN) == 0
+    assert store.reserve("mine-doubt", Decimal(3), None)
+    store.intended(["mine-doubt"])
+    store.heed_journal("mine-", known=(), running=(), charged={})
+    assert store.spent_today_usd() == 3
+    assert store.unanswered_besides(()) == 1
+
+
+def test_what_the_journal_says_cost_nothing_is_not_counted(store: AccountStore) -> None:
+    assert store.reserve("mine-refused", Decimal(3), None)
+    store.intended(["mine-refused"])
+    store.heed_journal("mine-", known={"mine-refused"}, running=(), charged={})
+    assert store.spent_today_usd() == 0
+
+
+def test_the_tasks_of_a_time_are_told_with_where_their_journal_lay(
+    store: AccountStore, clock: Clock
+) -> None:
+    store.answered("old-1", "task-old")
+    clock.forward(9 * DAY_S)
+    since = datetime.fromtimestamp(clock.now, UTC) - timedelta(days=7)
+    store.heed_journal("mine-", known=(), running=(), charged={}, folder="/out/ad")
+    store.answered("mine-1", "task-1")
+    store.resumed("other-1", "task-2")
+    told = [(task.task_id, task.folder) for task in store.tasks_since(since)]
+    assert told == [("task-1", "/out/ad"), ("task-2", "")]
+
+
+# The day, by a clock that may be wrong.
+
+
+def test_a_clock_that_was_a_day_ahead_for_a_while_gives_no_second_allowance(
+    store: AccountStore, clock: Clock
+) -> None:
+    cap = Decimal("0.50")
+    assert store.reserve("a", Decimal("0.30"), cap)
+    clock.forward(DAY_S)
+    assert store.reserve("b", Decimal("0.10"), cap)
+    clock.forward(-DAY_S)
+    assert store.spent_today_usd() == Decimal("0.40")
+    assert not store.reserve("c", Decimal("0.30"), cap)
+    assert store.reserve("d", Decimal("0.10"), cap)
+
+
+def test_a_clock_that_is_a_day_behind_for_a_while_gives_no_second_allowance(
+    store: AccountStore, clock: Clock
+) -> None:
+    cap = Decimal("0.50")
+    assert store.reserve("a", Decimal("0.30"), cap)
+    clock.forward(-DAY_S)
+    assert not store.reserve("b", Decimal("0.30"), cap)
+    assert store.reserve("c", Decimal("0.10"), cap)
+    clock.forward(DAY_S)
+    assert store.spent_today_usd() == Decimal("0.40")
+
+
+def test_a_year_that_was_no_year_does_not_take_the_days_after_it(
+    store: AccountStore, clock: Clock
+) -> None:
+    clock.forward(400 * DAY_S)
+    assert store.reserve("a", Decimal("0.10"), None)
+    clock.forward(-400 * DAY_S)
+    assert store.reserve("b", Decimal("0.30"), None)
+    clock.forward(DAY_S)
+    assert store.spent_today_usd() == Decimal("0.10")
+
+
+def test_the_next_day_begins_with_nothing_spent(store: AccountStore, clock: Clock) -> None:
+    for _ in range(9):
+        assert store.reserve(f"a{clock.now}", Decimal("0.30"), Decimal("0.30"))
+        clock.forward(DAY_S)
+        assert store.spent_today_usd() == 0
+
+
 def test_start_in_doubt_keeps_its_lane(store: AccountStore) -> None:
     bronze, dead = Allowance(starts=2, window_s=60.0, max_tasks=2, lanes=1), {"mine-dead"}
     assert store.try_start("mine-dead", bronze) == 0
@@ -543,6 +638,30 @@ def test_only_tasks_that_were_started_here_are_known(store: AccountStore) -> Non
     store.resumed("old", "task-old")
     known = [store.knows_task(task) for task in ("task-old", "task-refused", "stranger", "")]
     assert known == [True, False, False, False]
+
+
+def test_a_task_is_known_to_be_of_the_submission_that_made_or_took_it_up_last(
+    store: AccountStore,
+) -> None:
+    store.try_start("a", TWO_IN_TEN)
+    assert (store.task_of("a"), store.holder_of("task-a")) == (None, None)
+    store.answered("a", "task-a")
+    assert (store.task_of("a"), store.holder_of("task-a")) == ("task-a", "a")
+    store.resumed("b", "task-a")
+    assert (store.task_of("a"), store.holder_of("task-a")) == (None, "b")
+
+
+def test_a_task_of_before_submissions_were_noted_is_known_and_nobodys(
+    tmp_path: Path, clock: Clock
+) -> None:
+    path = tmp_path / "account.sqlite3"
+    with AccountStore(path, now=clock) as store:
+        start(store, "a")
+    older = sqlite3.connect(path)
+    older.execute("DROP TABLE holders")
+    older.close()
+    with AccountStore(path, now=clock) as store:
+        assert store.holder_of("task-a") == ""
 
 
 def test_task_is_known_long_after_its_start_was_forgotten(
