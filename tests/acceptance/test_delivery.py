@@ -103,7 +103,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def draw_moving(spec: AnimaticSpec, destination: Path) -> None:
     """Stand in for the animatic renderer: a clip as it was ordered, cheap, and not frozen."""
     part = destination.with_suffix(".part")
-    look = Look(seconds=spec.duration_s, size=(848, 480), picture="testsrc")
+    look = Look(seconds=spec.duration_s, size=(848, 480), rate="8", picture="testsrc")
     film_clip(part, look, ffmpeg=FFMPEG).replace(destination)
 
 
@@ -163,7 +163,7 @@ def works(footage: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory)
     paths = [footage["tone"], footage["speech"], sided]
     left = ShotEdit(focus=Focus(x=Fraction(0), y=HALF))
     wanted = reel(paths, film, edits={"s03": left}, title=ODD_TEXT)
-    wanted.deliver(folder / "out", ffmpeg=PLAIN_FFMPEG)
+    wanted.deliver(folder / "out", ffmpeg=FFMPEG)
     return folder / "out"
 
 
@@ -493,6 +493,7 @@ def test_names_of_all_kinds_go_through_the_command(
     end = {"text": ODD_TEXT, "subtitle": "${x} 'y' 100%", "duration": 1, "transition": "dissolve"}
     film = {
         "size": "160x90",
+        "fps": 24,
         "music": music,
         "logo": logo,
         "end": end,
@@ -508,7 +509,7 @@ def test_names_of_all_kinds_go_through_the_command(
         paid = ("--provider", "wavespeed", "--max-cost", "5", "--out", out)
         assert studio.run("run", *paid, manifest) == 0, studio.stderr
         made = json.loads((out / "odd" / "run.json").read_text())["film"]
-        strict = film | {"loudness": {"integrated": -5, "true_peak": -20}}
+        strict = film | {"loudness": {"integrated": -5, "true_peak": -20}, "deliverables": []}
         manifest.write_text(text.replace(shown(film), shown(strict)))
         assert studio.run("run", *paid, manifest) == 1
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import anyio
 import av
-from clipmaker import beeps_of, flashes_of, make_clip
+from clipmaker import beeps_of, make_clip, run
 from film.stage import output, reel
 
 from pipeline.film.spec import FilmSpec, Transition
@@ -87,11 +87,13 @@ def check_join(clips: Sequence[Mixed], folder: Path, ffmpeg: Path) -> InStep:
     return _judge(film.path, clips, expected, film.frame_rate)
 
 
-def check_delivery(clips: Sequence[Mixed], folder: Path, ffmpeg: Path) -> InStep:
-    """The clips with a dissolve between any two."""
+def check_delivery(
+    clips: Sequence[Mixed], folder: Path, ffmpeg: Path, size: tuple[int, int] = (160, 90)
+) -> InStep:
+    """The clips with a dissolve between any two, at this size."""
     rate = Fraction(24)
     spec = FilmSpec(
-        master=output("film", "film.mp4", frame_rate=rate),
+        master=output("film", "film.mp4", frame_rate=rate, width_px=size[0], height_px=size[1]),
         transition=Transition(kind="dissolve", duration_s=_DISSOLVE_S),
     )
     reel([each.path for each in clips], spec).deliver(folder, ffmpeg=ffmpeg)
@@ -104,7 +106,7 @@ def check_delivery(clips: Sequence[Mixed], folder: Path, ffmpeg: Path) -> InStep
 def _judge(film: Path, clips: Sequence[Mixed], expected: int, rate: Fraction) -> InStep:
     info = probe(film)
     video = require_video(info, film)
-    flashes, beeps = flashes_of(film, rate), beeps_of(film)
+    flashes, beeps = _flashes(film, rate), beeps_of(film)
     marked = sum(each.is_marked for each in clips)
     faults = []
     if video.packets != expected:
@@ -123,6 +125,14 @@ def _judge(film: Path, clips: Sequence[Mixed], expected: int, rate: Fraction) ->
         last_gap_s=gaps[-1] if gaps else 1.0,
         fault="; ".join(faults),
     )
+
+
+def _flashes(film: Path, rate: Fraction) -> list[float]:
+    """Seconds at which the middle of the picture turns white; around it there may be padding."""
+    looked_at = "crop=iw/8:ih/8,scale=1:1:flags=area:out_range=full,format=gray"
+    lumas = [0, *run("-i", film, "-map", "0:v", "-vf", looked_at, "-f", "rawvideo", "-")]
+    pairs = enumerate(pairwise(lumas))
+    return [float(frame / rate) for frame, (before, luma) in pairs if luma > 160 >= before]
 
 
 def _formats(film: Path) -> int:

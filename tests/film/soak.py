@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
+from functools import partial
 from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ def mixed(clips: int, folder: Path) -> dict[str, Any]:
     """Clips of 720 lines and around, joined and delivered; how far sound and picture are apart."""
     made = [mixed_clip(number, folder) for number in range(clips)]
     found: dict[str, Any] = {"mixed_clips": clips}
-    for word, check in (("joined", check_join), ("delivered", check_delivery)):
+    in_full = partial(check_delivery, size=(1280, 720))
+    for word, check in (("joined", check_join), ("delivered", in_full)):
         place = folder / word
         place.mkdir()
         film = check(made, place, ffmpeg())
