@@ -99,6 +99,12 @@ class StorageError(StoryboardError):
     exit_code = ExitCode.IO_ERROR
 
 
+class Displaced(StorageError):
+    """The files of a run were deleted or replaced under it; it must not spend any more."""
+
+    exit_code = ExitCode.TRY_LATER
+
+
 class Locked(StoryboardError):
     """Another run holds this storyboard."""
 

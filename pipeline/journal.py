@@ -2,8 +2,9 @@
 
 SQLite in WAL mode with ``synchronous=FULL``: an event that ``append`` has returned from survives
 a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous). One writer at a time, held
-by ``flock`` on a file of its own, which the kernel drops when the process dies. This module
-writes and reads rows; what they mean is ``ledger``'s.
+by ``flock`` on a file of its own and on the folder, which the kernel drops when the process dies;
+files of ours that were deleted or replaced meanwhile stop the spending. This module writes and
+reads rows; what they mean is ``ledger``'s.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeAlias
 
-from pipeline.errors import CannotWrite, Locked, StorageError
+from pipeline.errors import CannotWrite, Displaced, Locked, StorageError
 from pipeline.files import make_folder, sync_folder
 from pipeline.ledger import Event, EventKind
 from pipeline.model import Container
@@ -59,7 +60,8 @@ class Journal:
         self._folder = folder
         self._now = now
         self._guard = threading.Lock()
-        self._lock_file: IO[str] | None = None
+        self._lock: _Lock | None = None
+        self._journal_id: _FileId | None = None
         self._db: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
@@ -72,7 +74,7 @@ class Journal:
         """
         try:
             make_folder(self._folder)
-            self._lock_file = _take_lock(self._folder / LOCK_NAME)
+            self._lock = _Lock(self._folder)
         except OSError as exc:
             raise _cannot_write(self._folder, exc) from exc
         try:
@@ -81,6 +83,7 @@ class Journal:
                 check_first_run(self._folder)
                 _make(path)
             self._db = _open(path, "mode=rw")
+            self._journal_id = _file_id(path)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -95,9 +98,9 @@ class Journal:
         if self._db is not None:
             self._db.close()
             self._db = None
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def append(self, attempt_id: str, kind: EventKind, data: Mapping[str, Any]) -> Event:
         """Write one event and return it when it is on the disk.
@@ -108,7 +111,42 @@ class Journal:
         return self.append_all([(attempt_id, kind, data)])[0]
 
     def append_all(self, rows: Sequence[tuple[str, EventKind, Mapping[str, Any]]]) -> list[Event]:
-        """Write several events, all of them or none; see ``append``."""
+        """Write several events, all of them or none; see ``append``.
+
+        Raises:
+            Displaced: an intent among them must not be followed by its request, as another run may
+                be at work in the folder by now. Nothing was written, or the refusal as well.
+        """
+        intents = [attempt_id for attempt_id, kind, _ in rows if kind is EventKind.INTENT]
+        if not intents:
+            return self._write(rows)
+        self._check_place()
+        written = self._write(rows)
+        try:
+            # Asked again: who took the lock before the row was there has not seen it.
+            self._check_place()
+        except Displaced as exc:
+            told = {"reason": f"not sent: {exc.message}"}
+            self._write([(attempt_id, EventKind.REFUSED, told) for attempt_id in intents])
+            raise
+        return written
+
+    def _check_place(self) -> None:
+        """Whether lock and journal are still the files that everybody else finds by their names."""
+        if self._lock is None:
+            raise StorageError("the journal is closed")
+        for path, ours in (
+            (self._lock.held, self._lock.held_id),
+            (self._folder / JOURNAL_NAME, self._journal_id),
+        ):
+            if _file_id(path) != ours:
+                raise Displaced(
+                    f"{path} was deleted or replaced while this run was at work; nothing more is "
+                    "submitted",
+                    hint="leave the folder of a run alone; run again when this one has ended",
+                )
+
+    def _write(self, rows: Sequence[tuple[str, EventKind, Mapping[str, Any]]]) -> list[Event]:
         at_text = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
         with self._guard:
             if self._db is None:
@@ -202,10 +240,10 @@ def locked(folder: Path) -> Iterator[None]:
         CannotWrite, Locked: as for ``Journal``.
     """
     try:
-        lock_file = _take_lock(folder / LOCK_NAME)
+        lock = _Lock(folder)
     except OSError as exc:
         raise _cannot_write(folder, exc) from exc
-    with lock_file:
+    with closing(lock):
         yield
 
 
@@ -245,6 +283,71 @@ def _tells_of_money(folder: Path) -> bool:
         return False
 
 
+_FileId: TypeAlias = tuple[int, int]
+
+
+def _file_id(path: Path) -> _FileId | None:
+    """What a file is, whatever its name; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+class _Lock:
+    """A storyboard's folder, held: by a file in it that says who holds it, and by the folder
+    itself, which stays held where the file is deleted.
+
+    ``held`` and ``held_id`` are what must still be found by its name for the hold to be worth
+    anything.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take both.
+
+        Raises:
+            Locked: another process holds one of them.
+            OSError: the folder cannot be written.
+        """
+        self._file = _take_lock(folder / LOCK_NAME)
+        self._folder_fd = -1
+        try:
+            self._folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            if _flock_folder(self._folder_fd, folder):
+                self.held, stat = folder, os.fstat(self._folder_fd)
+            else:
+                self.held, stat = folder / LOCK_NAME, os.fstat(self._file.fileno())
+            self.held_id = (stat.st_dev, stat.st_ino)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let both go."""
+        self._file.close()
+        if self._folder_fd >= 0:
+            os.close(self._folder_fd)
+            self._folder_fd = -1
+
+
+def _flock_folder(folder_fd: int, folder: Path) -> bool:
+    """Hold a folder, where its file system can: over a network some lock files only."""
+    try:
+        fcntl.flock(folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise _held(folder, f"a run whose {LOCK_NAME} was deleted") from exc
+    except OSError:
+        return False
+    return True
+
+
+def _held(folder: Path, holder: str) -> Locked:
+    return Locked(
+        f"{folder} is being worked on by {holder}", hint="wait for it to end, then run again"
+    )
+
+
 def _take_lock(path: Path) -> IO[str]:
     lock_file = path.open("a+", encoding="utf-8")
     try:
@@ -253,10 +356,7 @@ def _take_lock(path: Path) -> IO[str]:
         lock_file.seek(0)
         holder = lock_file.read(200).strip() or "another process"
         lock_file.close()
-        raise Locked(
-            f"{path.parent} is being worked on by {holder}",
-            hint="wait for it to end, then run again",
-        ) from exc
+        raise _held(path.parent, holder) from exc
     lock_file.truncate(0)
     started = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
     lock_file.write(f"process {os.getpid()}, started {started}\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -12,10 +12,12 @@ from pipeline.providers.base import BillingRow
 
 
 class FindingKind(StrEnum):
-    """``orphan``: a charge that no journal knows. ``refund``: money came back. ``difference``:
-    charged otherwise than expected. ``unbilled``: a task of ours that the bill does not show."""
+    """``orphan``: a charge that no journal knows. ``gone``: a task of this account whose journal is
+    not there any more. ``refund``: money came back. ``difference``: charged otherwise than
+    expected. ``unbilled``: a task of ours that the bill does not show."""
 
     ORPHAN = "orphan"
+    GONE = "gone"
     REFUND = "refund"
     DIFFERENCE = "difference"
     UNBILLED = "unbilled"
@@ -23,7 +25,7 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that journals and bill do not say alike; ``slate`` empty for an orphan."""
+    """One thing that journals and bill do not say alike; ``slate`` empty for one of no journal."""
 
     kind: FindingKind
     task_id: str
@@ -52,6 +54,7 @@ def reconcile(
     rows: Iterable[BillingRow],
     *,
     known_elsewhere: Callable[[str], bool],
+    gone: Collection[str] = (),
 ) -> Reconciliation:
     """Compare tasks with charges and refunds.
 
@@ -59,6 +62,7 @@ def reconcile(
         attempts: every attempt of the journals that have a task id.
         rows: the provider's bill over at least the time of those attempts.
         known_elsewhere: whether another storyboard of this account started a task.
+        gone: tasks that this account started, and that stand in no journal.
     """
     ours = {attempt.task_id: attempt for attempt in attempts if attempt.task_id is not None}
     charged: dict[str, Decimal] = {}
@@ -75,17 +79,9 @@ def reconcile(
             findings.append(_finding(FindingKind.DIFFERENCE, attempt, billed_usd))
         if returned.get(task_id, Decimal(0)) > attempt.refunded_usd:
             findings.append(_finding(FindingKind.REFUND, attempt, returned[task_id]))
-    findings += [
-        Finding(
-            kind=FindingKind.ORPHAN,
-            task_id=task_id,
-            slate="",
-            billed_usd=amount_usd,
-            expected_usd=Decimal(0),
-        )
-        for task_id, amount_usd in charged.items()
-        if task_id not in ours and not known_elsewhere(task_id)
-    ]
+    strangers = [task for task in charged if task not in ours and not known_elsewhere(task)]
+    findings += [_of_nobody(FindingKind.GONE, task, charged) for task in gone]
+    findings += [_of_nobody(FindingKind.ORPHAN, task, charged) for task in strangers]
     return Reconciliation(
         billed_usd=sum((charged.get(task, Decimal(0)) for task in ours), Decimal(0)),
         refunded_usd=sum((returned.get(task, Decimal(0)) for task in ours), Decimal(0)),
@@ -101,4 +97,15 @@ def _finding(kind: FindingKind, attempt: Attempt, billed_usd: Decimal) -> Findin
         slate=attempt.slate,
         billed_usd=billed_usd,
         expected_usd=attempt.price_usd,
+    )
+
+
+def _of_nobody(kind: FindingKind, task_id: str, charged: Mapping[str, Decimal]) -> Finding:
+    """A task that stands in no journal; on the bill or not."""
+    return Finding(
+        kind=kind,
+        task_id=task_id,
+        slate="",
+        billed_usd=charged.get(task_id, Decimal(0)),
+        expected_usd=Decimal(0),
     )

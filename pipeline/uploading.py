@@ -7,7 +7,6 @@ the account. Costs nothing.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Protocol
 
 import anyio
@@ -49,8 +48,11 @@ class Uploads:
             cached = account.cached_upload(key, capabilities.upload_keep_s)
             if cached is not None:
                 return cached
-            self._services.say(production, planned.slate, "uploading", reference.source)
-            upload = partial(self._services.provider.upload, reference)
+
+            async def upload() -> str:
+                self._services.say(production, planned.slate, "uploading", reference.source)
+                return await self._services.provider.upload(reference)
+
             address = await self._unless_halted(upload)
             account.remember_upload(key, address)
             return address

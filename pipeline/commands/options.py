@@ -11,6 +11,8 @@ from pipeline.capabilities import PROVIDERS
 from pipeline.errors import UsageError
 from pipeline.text import shown
 
+_MOST_DECIMALS = 4
+
 
 def add_manifests(parser: argparse.ArgumentParser) -> None:
     """MANIFEST... and how strictly it is read."""
@@ -80,6 +82,13 @@ def dollars_option(option: str) -> Callable[[str], Decimal]:
             amount = Decimal("NaN")
         if not amount.is_finite() or not 0 <= amount <= 1_000_000:
             raise UsageError(f"{option} is {shown(text)}", hint="US dollars, such as 4.50")
+        # Trailing zeros change nothing; a hundredth of a cent is the least that a price differs by.
+        exponent = amount.normalize().as_tuple().exponent
+        if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS:
+            raise UsageError(
+                f"{option} is {shown(text)}",
+                hint=f"US dollars with at most {_MOST_DECIMALS} decimals, such as 4.50",
+            )
         return amount
 
     return read

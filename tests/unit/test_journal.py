@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import sqlite3
@@ -13,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
-from pipeline.errors import CannotWrite, ExitCode, Locked, StorageError
+from pipeline.errors import CannotWrite, Displaced, ExitCode, Locked, StorageError
 from pipeline.journal import JOURNAL_NAME, LOCK_NAME, Journal, locked, read_events
 from pipeline.ledger import Event, EventKind
 from pipeline.model import Container
@@ -208,6 +210,66 @@ def test_refused_opener_does_not_disturb_the_holder(tmp_path: Path) -> None:
                 pass
         journal.append("a1", EventKind.INTENT, INTENT)
     assert len(read_events(tmp_path)) == 1
+
+
+def test_a_deleted_lock_file_lets_no_second_run_in(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        (tmp_path / LOCK_NAME).unlink()
+        for _ in range(2):
+            with pytest.raises(Locked, match="deleted"), Journal(tmp_path):
+                pass
+        journal.append("a1", EventKind.INTENT, {})
+    with Journal(tmp_path) as journal:
+        assert len(journal.events()) == 1
+
+
+def _cannot_lock_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network file system."""
+    flock = fcntl.flock
+
+    def files_only(file: Any, operation: int) -> None:
+        if isinstance(file, int):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(file, operation)
+
+    monkeypatch.setattr("pipeline.journal.fcntl.flock", files_only)
+
+
+@pytest.mark.parametrize("gone", ["lock", "journal", "folder"])
+def test_no_intent_is_written_once_another_run_may_be_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    _cannot_lock_folders(monkeypatch)
+    folder = tmp_path / "ad"
+    with Journal(folder) as journal:
+        journal.append("a1", EventKind.INTENT, {})
+        if gone == "folder":
+            folder.rename(tmp_path / "moved")
+        else:
+            (folder / {"lock": LOCK_NAME, "journal": JOURNAL_NAME}[gone]).unlink()
+        with pytest.raises(Displaced, match="deleted or replaced") as caught:
+            journal.append("a2", EventKind.INTENT, {})
+        assert caught.value.exit_code is ExitCode.TRY_LATER
+        # What is paid already is written down all the same.
+        journal.append("a1", EventKind.ACCEPTED, {"task_id": "t1"})
+        assert [one.attempt_id for one in journal.events()] == ["a1", "a1"]
+
+
+def test_an_intent_during_which_the_lock_was_lost_is_written_down_as_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _cannot_lock_folders(monkeypatch)
+    with Journal(tmp_path) as journal:
+        write_row = journal._write
+
+        def lose_lock(rows: Any) -> Any:
+            (tmp_path / LOCK_NAME).unlink(missing_ok=True)
+            return write_row(rows)
+
+        monkeypatch.setattr(journal, "_write", lose_lock)
+        with pytest.raises(Displaced):
+            journal.append("a1", EventKind.INTENT, {})
+        assert [one.kind for one in journal.events()] == [EventKind.INTENT, EventKind.REFUSED]
 
 
 def test_folder_can_be_locked_without_its_journal(tmp_path: Path) -> None:
