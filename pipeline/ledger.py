@@ -5,7 +5,8 @@ later fact about it is one more event. The state machine:
 
     INTENT -> SUBMITTED -> COMPLETED -> DOWNLOADED -> VERIFIED
       |           |            |            '-> DAMAGED (paid, never passed its checks)
-      |           |            '-> LOST (the provider no longer has it)
+      |           |            '-> LOST (the provider no longer has it; one whose task is there
+      |           |               after all goes on from where it is)
       |           '-> FAILED (the provider's task failed)
       |-> REFUSED (the provider said no, or nothing was sent: no money)
       '-> IN_DOUBT -> SUBMITTED (found) | ABSENT (proved not there) | ABANDONED (given up by a
@@ -191,6 +192,13 @@ class Ledger:
         doubts = (a.price_usd for a in self.attempts if a.state in DOUBTFUL)
         return sum(doubts, Decimal(0))
 
+    def doubts_with(self, attempt: Attempt) -> tuple[Attempt, ...]:
+        """The doubts that are settled together with an attempt, itself included: the takes of the
+        same submission."""
+        same = [a for a in self.attempts if a.chosen_id == attempt.chosen_id]
+        bundle = [attempt] if attempt.chosen_id is None else same
+        return tuple(a for a in bundle if a.state in DOUBTFUL)
+
     def next_take(self, shot_id: str) -> int:
         """The number that a new take of the shot gets: one past the highest ever used.
 
@@ -227,7 +235,7 @@ class Book:
             self._attempts[event.attempt_id] = _begin(event)
         elif known is None:
             raise _inconsistent(event, "no intent was written before it")
-        elif known.state in FREE or (event.kind in _ANSWERS and known.state not in DOUBTFUL):
+        elif known.state in FREE or (event.kind in _ANSWERS and not _is_open_to(event, known)):
             raise _inconsistent(event, f"the attempt is already settled as {known.state}")
         else:
             self._attempts[event.attempt_id] = _advance(known, event)
@@ -244,6 +252,13 @@ class Book:
 def fold(events: Iterable[Event]) -> Ledger:
     """Replay events, oldest first, into the state of every attempt; see ``Book.apply``."""
     return Book(events).ledger()
+
+
+def _is_open_to(answer: Event, attempt: Attempt) -> bool:
+    """Whether it may still be said what became of a submission: in doubt, or lost and its very
+    task named again by a person."""
+    is_again = answer.kind is EventKind.ACCEPTED and answer.data["task_id"] == attempt.task_id
+    return attempt.state in DOUBTFUL or (attempt.state is AttemptState.LOST and is_again)
 
 
 def _begin(event: Event) -> Attempt:

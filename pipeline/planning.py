@@ -279,12 +279,16 @@ def _judge(attempt: Attempt, clip_missing: bool) -> tuple[Action, str]:
         case AttemptState.SUBMITTED | AttemptState.COMPLETED | AttemptState.DOWNLOADED:
             return Action.FETCH, f"paid {price}; task {attempt.task_id}"
         case AttemptState.INTENT | AttemptState.IN_DOUBT:
-            return Action.ADOPT, (
-                f"sent, answer lost, {price} reserved; the provider's history is asked first"
+            asked = "the provider's history is asked first"
+            if attempt.chosen_id is not None:
+                asked = f"{attempt.provider} is asked for it by its id first"
+            return Action.ADOPT, f"sent, answer lost, {price} reserved; {asked}"
+        case AttemptState.LOST:
+            return Action.BLOCKED, (
+                f"{attempt.state}: {attempt.reason or 'no reason given'}; a run looks for it again "
+                f"for a week, free; --retake {attempt.shot_id} buys another"
             )
-        case (
-            AttemptState.FAILED | AttemptState.LOST | AttemptState.DAMAGED | AttemptState.ABANDONED
-        ):
+        case AttemptState.FAILED | AttemptState.DAMAGED | AttemptState.ABANDONED:
             return Action.BLOCKED, (
                 f"{attempt.state}: {attempt.reason or 'no reason given'}; "
                 f"--retake {attempt.shot_id} buys another"

@@ -9,9 +9,11 @@ import hashlib
 import math
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -23,7 +25,7 @@ from pipeline.download import Downloader
 from pipeline.errors import ExitCode, StoryboardError
 from pipeline.filming import Studio
 from pipeline.journal import Journal
-from pipeline.ledger import Attempt, Book, EventKind, Ledger
+from pipeline.ledger import FREE, Attempt, AttemptState, Book, EventKind, Ledger
 from pipeline.model import ClipFacts, Expected
 from pipeline.planning import Plan
 from pipeline.providers.base import Provider, TaskPhase, TaskStatus
@@ -77,6 +79,8 @@ class Services:
     clock: Clock = field(default_factory=Clock)
     # When each task was last asked about, on the monotonic clock.
     looked_at: dict[str, float] = field(default_factory=dict)
+    # When this run sent each submission whose id we chose, on the monotonic clock.
+    sent_at: dict[str, float] = field(default_factory=dict)
     # The last answer about each task that has ended: several takes of one task share it.
     ends: dict[str, TaskStatus] = field(default_factory=dict)
     # Spreads polls and retries, so that a run can be replayed; nothing secret hangs on it.
@@ -142,6 +146,13 @@ class Halt:
         await self._event.wait()
 
 
+def attempt_prefix(folder: Path) -> str:
+    """How the ids of all attempts of the journal in a folder begin: shared state knows attempts by
+    their ids alone, and this is how it tells whose they are."""
+    place = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()
+    return f"{place[:12]}-"
+
+
 class Production:
     """One storyboard with its plan, its open journal, its folder, and what the journal means."""
 
@@ -161,26 +172,41 @@ class Production:
         self.recorded_film = recorded_film
         # Why nothing may be bought for it in this run, where that is so.
         self.refusal: StoryboardError | None = None
-        # Shared state knows attempts by their ids alone, and this is how it tells whose they are.
-        place = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()
-        self.attempt_prefix = f"{place[:12]}-"
+        self.attempt_prefix = attempt_prefix(folder)
         self._journal = journal
         self._book = book
-        self._begun: dict[str, int] = {}
+        self._held_ids: set[str] = set()
 
     def ledger(self) -> Ledger:
         """The state of every attempt as the journal has it now."""
         return self._book.ledger()
 
-    def count_tasks(self, fingerprint: str) -> int:
-        """How many tasks of this content were begun before; the one that asks is counted from now.
+    @contextmanager
+    def fresh_task_id(
+        self, fingerprint: str, results: int, choose: Callable[[int], str]
+    ) -> Iterator[str]:
+        """An id for one more task of this content: of all that ``choose`` gives by number, the
+        first under which no task exists or may exist. Nobody else gets it while it is held, which
+        must be until its intent is written.
 
-        Equal shots are bought at the same time: what is not in the journal yet counts as well.
+        What was proved absent comes first: should the proof be wrong, asking for that very id
+        buys nothing twice.
         """
-        chosen = {a.chosen_id for a in self.ledger().attempts if a.fingerprint == fingerprint}
-        number = max(len(chosen - {None}), self._begun.get(fingerprint, 0))
-        self._begun[fingerprint] = number + 1
-        return number
+        same = [a for a in self.ledger().attempts if a.chosen_id and a.fingerprint == fingerprint]
+        taken = {a.chosen_id for a in same if a.state not in FREE} | self._held_ids
+        absent = [
+            a.chosen_id
+            for a in same
+            if a.state is AttemptState.ABSENT
+            and (a.provider, a.results) == (self.plan.provider, results)
+        ]
+        ids = chain(filter(None, absent), map(choose, count()))
+        task_id = next(each for each in ids if each not in taken)
+        self._held_ids.add(task_id)
+        try:
+            yield task_id
+        finally:
+            self._held_ids.discard(task_id)
 
     def new_attempt_id(self) -> str:
         """An id for one more submission; it says which journal the submission is of."""

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pipeline.capabilities import is_free
 from pipeline.errors import ExitCode
 from pipeline.film.naming import film_line
-from pipeline.ledger import FREE, Attempt, Ledger
+from pipeline.ledger import DOUBTFUL, FREE, Attempt, Ledger
 from pipeline.model import Storyboard
 from pipeline.planning import Action, Plan
 from pipeline.pricing import Estimate, dollars
@@ -101,7 +101,9 @@ def plan_text(plan: Plan, estimate: Estimate, provider: str) -> str:
         for take in plan.takes
     ]
     rows += [
-        (orphan.slate, "fetch", "-", "paid, but no shot asks for it any more")
+        (orphan.slate, "look", "-", "in doubt, and no shot asks for it any more; never sent again")
+        if orphan.state in DOUBTFUL
+        else (orphan.slate, "fetch", "-", "paid, but no shot asks for it any more")
         for orphan in plan.orphans
     ]
     body = table(("take", "action", "price", "why"), rows, numeric=(2,))

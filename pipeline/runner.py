@@ -19,6 +19,7 @@ from pipeline.filming import changed_clips, make_film
 from pipeline.ledger import DOUBTFUL, FREE, Attempt, AttemptState
 from pipeline.planning import Action, Plan, PlannedTake, film_cut, film_key
 from pipeline.production import Halt, Production, Services
+from pipeline.quoting import check_quote
 from pipeline.summary import Outcome, TakeResult, film_is_current
 from pipeline.taking import TakeMaker
 
@@ -41,6 +42,7 @@ def heed_journals(account: AccountStore, productions: Sequence[Production]) -> N
             known={a.attempt_id for a in attempts},
             running={a.attempt_id for a in attempts if a.state in _UNDER_WAY},
             charged={a.attempt_id: a.bound_usd for a in attempts if a.state not in FREE},
+            folder=str(production.folder.absolute()),
         )
 
 
@@ -72,7 +74,7 @@ class Runner:
 
         self._taker.work_on(productions)
         # Doubts of earlier runs are settled before anything new is submitted.
-        self._doubts = sum(len(_doubts(production.plan)) for production in productions)
+        self._doubts = sum(_count_doubts(production.plan) for production in productions)
         if not self._doubts:
             self._doubts_settled.set()
         async with anyio.create_task_group() as group:
@@ -86,6 +88,8 @@ class Runner:
             for takes in _by_task(production.plan.takes):
                 if takes[0].action is Action.BUY:
                     group.start_soon(self._buy, production, takes, results)
+                elif _doubt_of(takes[0]) is not None:
+                    group.start_soon(self._settle_takes, production, takes, results)
                 else:
                     group.start_soon(self._take, production, takes[0], results)
             for orphan in production.plan.orphans:
@@ -172,8 +176,12 @@ class Runner:
     async def _orphan(
         self, production: Production, attempt: Attempt, results: list[TakeResult]
     ) -> None:
-        """Bring home what is paid for although no shot asks for it any more."""
-        note = f"{attempt.slate} is paid but no shot asks for it any more; it is kept in clips/"
+        """Bring home what is paid for although no shot asks for it any more; of what is in doubt,
+        see whether it is."""
+        fact, then = "paid", "it is kept in clips/"
+        if attempt.state in DOUBTFUL:
+            fact, then = "in doubt", "it is looked for, and not bought"
+        note = f"{attempt.slate} is {fact} but no shot asks for it any more; {then}"
         self._services.reporter.note(production.storyboard.name, note)
 
         async def work() -> None:
@@ -190,32 +198,43 @@ class Runner:
         match planned.action:
             case Action.KEEP | Action.SKIP:
                 return
+            case Action.BLOCKED if attempt is not None and attempt.state is AttemptState.LOST:
+                await self._taker.follow_lost(production, attempt, planned.reason)
             case Action.BLOCKED:
                 raise StoryboardError(planned.reason)
             case Action.FETCH if attempt is not None:
                 await self._taker.follow(production, attempt)
-            case Action.ADOPT if attempt is not None and attempt.state in DOUBTFUL:
-                found = await self._settle(production, attempt)
-                if found is None:
-                    await self._buy_again(production, planned, attempt)
-                elif found.shot_id != planned.shot.id:
-                    await self._taker.adopt(production, planned, found)
-                else:
-                    await self._taker.follow(production, found)
             case Action.ADOPT if attempt is not None:
-                await self._taker.adopt(production, planned, attempt)
+                # A doubt has been settled by now; its task may well be this shot's own.
+                known = production.attempt(attempt.attempt_id)
+                if attempt.state in DOUBTFUL and known.shot_id == planned.shot.id:
+                    await self._taker.follow(production, known)
+                else:
+                    await self._taker.adopt(production, planned, known)
             case _:
                 raise AssertionError(f"{planned.action} without an attempt")
 
     async def _buy(
-        self, production: Production, takes: Sequence[PlannedTake], results: list[TakeResult]
+        self,
+        production: Production,
+        takes: Sequence[PlannedTake],
+        results: list[TakeResult],
+        *,
+        absent: int = 0,
     ) -> None:
-        """Buy the takes of one task; each ends as it ends."""
+        """Buy the takes of one task; each ends as it ends.
+
+        Args:
+            absent: how many submissions of them this run has settled as absent.
+        """
         attempts: list[Attempt] = []
 
         async def submit() -> None:
             await self._doubts_settled.wait()
-            attempts.extend(await self._taker.buy(production, takes))
+            if absent:
+                # The price may have changed since the submission that made nothing.
+                await check_quote(self._services, production, takes[0])
+            attempts.extend(await self._taker.buy(production, takes, absent=absent))
 
         bought = await self._result(takes[0].slate, takes[0].shot.id, submit)
         if not attempts:
@@ -231,21 +250,28 @@ class Runner:
         work = partial(self._taker.follow, production, attempt)
         results.append(await self._result(attempt.slate, attempt.shot_id, work))
 
-    async def _buy_again(
-        self, production: Production, planned: PlannedTake, absent: Attempt
+    async def _settle_takes(
+        self, production: Production, takes: Sequence[PlannedTake], results: list[TakeResult]
     ) -> None:
-        """The doubt is settled, nothing was made: what was reserved for it is spent now."""
-        again = PlannedTake(
-            shot=planned.shot,
-            take=planned.take,
-            fingerprint=planned.fingerprint,
-            action=Action.BUY,
-            price_usd=absent.price_usd,
-            reason="proved not to be made",
-        )
-        await self._doubts_settled.wait()
-        for bought in await self._taker.buy(production, [again]):
-            await self._taker.follow(production, bought)
+        """Settle a submission in doubt, then bring home the takes that it made, or buy them."""
+        doubt = _doubt_of(takes[0])
+        if doubt is None:
+            raise AssertionError("only a doubt is settled")
+        found: list[Attempt | None] = []
+
+        async def settle() -> None:
+            found.append(await self._settle(production, doubt))
+
+        settled = await self._result(takes[0].slate, takes[0].shot.id, settle)
+        if not found:
+            results += [replace(settled, slate=take.slate) for take in takes]
+        elif found[0] is None:
+            # What was reserved for them is spent now.
+            await self._buy(production, [_again(take) for take in takes], results, absent=1)
+        else:
+            async with anyio.create_task_group() as group:
+                for take in takes:
+                    group.start_soon(self._take, production, take, results)
 
     async def _settle(self, production: Production, attempt: Attempt) -> Attempt | None:
         try:
@@ -270,17 +296,45 @@ class Runner:
 
 
 def _by_task(takes: Iterable[PlannedTake]) -> list[list[PlannedTake]]:
-    """The lines of a plan, those that one task makes together."""
+    """The lines of a plan, those together that one task makes, or that one task in doubt did."""
     found: list[list[PlannedTake]] = []
+    in_doubt: dict[str, list[PlannedTake]] = {}
     for take in takes:
+        doubt = _doubt_of(take)
+        chosen_id = doubt.chosen_id if doubt is not None else None
         if take.of_last_task:
             found[-1].append(take)
+        elif chosen_id in in_doubt:
+            in_doubt[chosen_id].append(take)
         else:
             found.append([take])
+            if chosen_id is not None:
+                in_doubt[chosen_id] = found[-1]
     return found
 
 
-def _doubts(plan: Plan) -> list[Attempt]:
-    """The doubtful attempts that this plan will settle."""
-    taken = [take.attempt for take in plan.takes if take.action is Action.ADOPT]
-    return [a for a in (*taken, *plan.orphans) if a is not None and a.state in DOUBTFUL]
+def _count_doubts(plan: Plan) -> int:
+    """How many times this plan will settle something."""
+    in_takes = sum(_doubt_of(takes[0]) is not None for takes in _by_task(plan.takes))
+    return in_takes + sum(orphan.state in DOUBTFUL for orphan in plan.orphans)
+
+
+def _doubt_of(take: PlannedTake) -> Attempt | None:
+    """The submission in doubt that a line settles, if it does."""
+    attempt = take.attempt if take.action is Action.ADOPT else None
+    return attempt if attempt is not None and attempt.state in DOUBTFUL else None
+
+
+def _again(take: PlannedTake) -> PlannedTake:
+    """The line that buys what a doubt is proved not to have bought."""
+    doubt = take.attempt
+    if doubt is None:
+        raise AssertionError("only a doubt is bought again")
+    return PlannedTake(
+        shot=take.shot,
+        take=take.take,
+        fingerprint=take.fingerprint,
+        action=Action.BUY,
+        price_usd=doubt.price_usd,
+        reason="proved not to be made",
+    )

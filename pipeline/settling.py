@@ -7,35 +7,28 @@ again only if none is there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
 
-from pipeline.errors import (
-    ConfigurationError,
-    KeyRefused,
-    ProviderError,
-    Rejected,
-    SubmissionInDoubt,
-    UnknownTask,
-)
-from pipeline.ledger import DOUBTFUL, Attempt, Ledger
+from pipeline.asking import ask_by_id, hint_of
+from pipeline.errors import ProviderError, SubmissionInDoubt
+from pipeline.ledger import Attempt, Ledger
+from pipeline.pricing import dollars
 from pipeline.production import Services
-from pipeline.providers.base import HistoryItem
-from pipeline.providers.records import read_request
+from pipeline.providers.base import BillingRow, HistoryItem
+from pipeline.proving import find_unexplained, is_held, why_unproved
 
 # How far before the intent a task may seem to have been made, for what is left of clocks that
 # disagree: a `Date` header counts whole seconds.
 _CLOCK_SLACK = timedelta(seconds=120)
-# Enough of the account's own tasks to learn from the bill which key is its own.
-_TASKS_COMPARED = 20
-# How long a provider that lets us choose ids is sure to refuse one that it has seen; longer is
-# likely, but nowhere said.
-_IDS_REMEMBERED = timedelta(hours=24)
-_ASKS = 5
+# Looks at the history before it counts as complete, and with those after it: a bill that charges
+# a task which the history does not show may be ahead of it.
+_LEAST_LOOKS = 2
+_MOST_LOOKS = 5
 # The provider keeps its history for seven days; the last of them is not relied on.
 _HISTORY_DAYS = timedelta(days=6)
 
@@ -85,101 +78,75 @@ class SubmitGate:
                     self._condition.notify_all()
 
 
-async def find_task(services: Services, attempt: Attempt, ledgers: Iterable[Ledger]) -> str | None:
-    """Look a doubtful submission up in the provider's history.
+async def find_task(
+    services: Services,
+    attempt: Attempt,
+    ledgers: Iterable[Ledger],
+    *,
+    permit: Callable[[], str],
+) -> str | None:
+    """Look a doubtful submission up in the provider's history, or ask for it by our own id.
 
-    Waits until the history can be trusted to show it. The caller holds the gate shut.
+    Waits until the history can be trusted to show it. The caller holds the gate shut. That the
+    history has nothing counts only where the bill charges nothing either that nobody here has
+    ordered.
 
     Args:
+        permit: as for ``ask_by_id``.
         ledgers: those of every storyboard of the run, the attempt's own included: whose tasks
             are known, and which other submissions are in doubt.
     Returns:
         The task's id; None where it is proved that no task was made.
     Raises:
-        SubmissionInDoubt: the history does not decide it; a person must.
+        SubmissionInDoubt: history and bill do not decide it; a later run may, or a person must.
     """
     if attempt.chosen_id is not None:
-        return await _ask_by_our_id(services, attempt, attempt.chosen_id)
+        return await ask_by_id(services, attempt, attempt.chosen_id, permit=permit)
     if not services.provider.capabilities.history:
-        raise SubmissionInDoubt("the provider keeps no history to look in", hint=_hint(attempt))
+        raise SubmissionInDoubt("the provider keeps no history to look in", hint=hint_of(attempt))
+    attempts = [known for ledger in ledgers for known in ledger.attempts]
+    taken = {known.task_id for known in attempts if known.task_id is not None}
+    noted = services.account.task_of(attempt.attempt_id)
+    if noted is not None and noted not in taken:
+        # Its answer came; the journal has lost it, as when a copy of the journal was put back.
+        return noted
     settings, clock = services.settings, services.clock
     trusted_at = attempt.intended_at + timedelta(
         seconds=settings.submit_timeout_s + settings.settle_s
     )
     if clock.utc() - attempt.intended_at > _HISTORY_DAYS:
-        raise SubmissionInDoubt("too old for the provider's history", hint=_hint(attempt))
+        raise SubmissionInDoubt("too old for the provider's history", hint=hint_of(attempt))
     wait_s = (trusted_at - clock.utc()).total_seconds()
     if wait_s > 0:
         await clock.sleep(min(wait_s, settings.submit_timeout_s + settings.settle_s))
-    attempts = [known for ledger in ledgers for known in ledger.attempts]
-    taken = {known.task_id for known in attempts}
-    for last_look in (False, True):
+    charge: BillingRow | None = None
+    shown: set[str] = set()
+    for look in range(1, _MOST_LOOKS + 1):
+        since = _earliest(services, attempt)
         try:
-            found = await services.provider.history(_earliest(services, attempt))
+            found = await services.provider.history(since)
         except ProviderError as exc:
             raise SubmissionInDoubt(
-                f"the provider's history cannot be read: {exc.message}", hint=_hint(attempt)
+                f"the provider's history cannot be read: {exc.message}", hint=hint_of(attempt)
             ) from exc
-        strangers = [
-            item
-            for item in found
-            if item.task_id not in taken and not services.account.knows_task(item.task_id)
-        ]
+        shown |= {item.task_id for item in found}
+        strangers = [item for item in found if not is_held(services, attempt, item.task_id, taken)]
         choice = _decide(services, attempt, strangers)
-        if choice is not None and choice.inputs is None:
+        if choice is not None:
             await _prove(services, attempt, choice, attempts)
-        if choice is not None or last_look:
-            return choice.task_id if choice is not None else None
-        await clock.sleep(settings.settle_s)
-    raise AssertionError("the second look returns")
-
-
-async def _ask_by_our_id(services: Services, attempt: Attempt, task_id: str) -> str | None:
-    """Find out about a task whose id we chose; submit it under the same id where nobody knows it.
-
-    The provider refuses an id that it has seen, so the second submission cannot buy a second
-    task. How long it remembers is not documented: after a day only its archive is asked.
-
-    Returns:
-        The id where the task exists now; None where the provider refuses to make it.
-    """
-    clock, provider = services.clock, services.provider
-    reason = ""
-    for number in range(_ASKS):
-        if number:
-            await clock.sleep(services.settings.settle_s)
-        try:
-            await services.look(task_id, attempt.results)
-        except UnknownTask:
-            pass
-        except (Rejected, ConfigurationError) as exc:
-            raise SubmissionInDoubt(f"cannot ask: {exc.message}", hint=_hint(attempt)) from exc
-        except ProviderError as exc:
-            # The question failed; an answer to the submission says as much.
-            reason = exc.message
-        else:
-            return task_id
-        try:
-            if clock.utc() - attempt.intended_at > _IDS_REMEMBERED:
-                if await provider.details(task_id):
-                    return task_id
-                break
-            request = read_request(
-                attempt.request or {},
-                model=attempt.model,
-                task_id=task_id,
-                webhook_url=services.webhook_url,
-            )
-            return await provider.submit(request)
-        except KeyRefused as exc:
-            raise SubmissionInDoubt(f"cannot ask: {exc.message}", hint=_hint(attempt)) from exc
-        except Rejected:
-            return None
-        except ProviderError as exc:
-            reason = exc.message
+            return choice.task_id
+        if look >= _LEAST_LOOKS:
+            charge = await _find_charge(services, attempt, attempts, since=since, shown=shown)
+            if charge is None:
+                return None
+        if look < _MOST_LOOKS:
+            await clock.sleep(settings.settle_s)
+    if charge is None:
+        raise AssertionError("without a charge an earlier look returns")
     raise SubmissionInDoubt(
-        f"the provider does not say what became of it{f': {reason}' if reason else ''}",
-        hint=_hint(attempt),
+        f"task {charge.task_id} is on the bill for {dollars(charge.amount_usd)} and not in the "
+        "history; it may be it or not",
+        hint=f"run again later, when the history may show it, or {hint_of(attempt)}",
     )
 
 
@@ -220,51 +187,46 @@ def _decide(
         return None
     ids = ", ".join(item.task_id for item in candidates[:5])
     if len(candidates) == 1:
-        raise SubmissionInDoubt(f"task {ids} may be it or not", hint=_hint(attempt))
-    raise SubmissionInDoubt(f"more than one task could be it: {ids}", hint=_hint(attempt))
+        raise SubmissionInDoubt(f"task {ids} may be it or not", hint=hint_of(attempt))
+    raise SubmissionInDoubt(f"more than one task could be it: {ids}", hint=hint_of(attempt))
 
 
 async def _prove(
-    services: Services, attempt: Attempt, candidate: HistoryItem, attempts: list[Attempt]
+    services: Services, attempt: Attempt, choice: HistoryItem, attempts: list[Attempt]
 ) -> None:
-    """Take a task that shows no inputs for ours only if the bill leaves nobody else.
-
-    It must be charged at our price to the key that made the tasks known to be ours, and no other
-    submission of this account may still be without an answer: that one could have made it.
+    """Take a task that shows no inputs for ours only where the bill proves it.
 
     Raises:
         SubmissionInDoubt: it may be somebody else's.
     """
-    unproved = f"task {candidate.task_id} may be it or not: the history shows no inputs"
-    others = [known for known in attempts if known.attempt_id != attempt.attempt_id]
-    ours = {known.attempt_id for known in attempts}
-    # Asked after the history: what another process began meanwhile is in both or in neither.
-    unanswered = services.account.unanswered_besides(ours)
-    if unanswered or any(known.state in DOUBTFUL for known in others):
-        raise SubmissionInDoubt(
-            f"{unproved}, and another submission is in doubt too", hint=_hint(attempt)
-        )
-    here = [known for known in others if known.account == services.account_name]
-    known_ids = [known.task_id for known in reversed(here) if known.task_id is not None]
-    known_ids += services.account.recent_tasks(_TASKS_COMPARED)
-    known_ids = list(dict.fromkeys(known_ids))[:_TASKS_COMPARED]
+    if choice.inputs is not None:
+        return
+    reason = await why_unproved(services, attempt, choice, attempts)
+    if reason:
+        raise SubmissionInDoubt(reason, hint=hint_of(attempt))
+
+
+async def _find_charge(
+    services: Services,
+    attempt: Attempt,
+    attempts: list[Attempt],
+    *,
+    since: datetime,
+    shown: set[str],
+) -> BillingRow | None:
+    """A charge that may be for it; see ``find_unexplained``.
+
+    Raises:
+        SubmissionInDoubt: the bill cannot be read.
+    """
     try:
-        rows = await services.provider.charges([candidate.task_id, *known_ids])
+        return await find_unexplained(services, attempt, attempts, since=since, shown=shown)
     except ProviderError as exc:
         raise SubmissionInDoubt(
-            f"{unproved}, and the bill cannot be read: {exc.message}", hint=_hint(attempt)
+            "the provider's history shows no such task, and its bill cannot be read: "
+            f"{exc.message}",
+            hint=hint_of(attempt),
         ) from exc
-    charged = [row for row in rows if not row.is_refund and row.key_id]
-    our_keys = {row.key_id for row in charged if row.task_id in known_ids}
-    if any(
-        our_keys == {row.key_id} and row.amount_usd == attempt.price_usd
-        for row in charged
-        if row.task_id == candidate.task_id
-    ):
-        return
-    raise SubmissionInDoubt(
-        f"{unproved}, and the bill does not prove that our key made it", hint=_hint(attempt)
-    )
 
 
 def _same_words(inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
@@ -277,7 +239,3 @@ def _same_words(inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     if not isinstance(echoed, str) or not isinstance(sent, str):
         return True
     return echoed.split() == sent.split()
-
-
-def _hint(attempt: Attempt) -> str:
-    return f"see `storyboard resolve` for shot {attempt.shot_id}"

@@ -2,13 +2,14 @@
 
 The intent is synced before the request leaves and the answer right after it arrives, and
 nothing may interrupt in between. A submission is sent once per intent; one whose answer was
-lost is looked up in the provider's history, never repeated.
+lost is looked up in the provider's history, or asked for by the id that we gave it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -32,7 +33,7 @@ from pipeline.errors import (
 )
 from pipeline.fetching import Fetcher
 from pipeline.files import sync_folder
-from pipeline.ledger import DOUBTFUL, Attempt, AttemptState, EventKind
+from pipeline.ledger import Attempt, AttemptState, EventKind
 from pipeline.model import Container, Shot, ShotKind
 from pipeline.planning import PlannedTake
 from pipeline.pricing import dollars
@@ -45,11 +46,27 @@ from pipeline.task_ids import choose_task_id
 from pipeline.uploading import Uploads
 
 T = TypeVar("T")
-# Submissions that made no task, before the take is left to a later run.
+# Submissions that were never sent, before the take is left to a later run.
 _UNSENT_TRIES = 5
+# Doubts about one take that a run may settle as absent: were history and bill both late, each
+# further submission could be one more task to pay for.
+_MOST_ABSENT = 2
 # Answers 429 in a row, of all takes together, before the run submits nothing more: each halves
 # the pace, so many more would take hours.
 _MOST_REFUSALS = 20
+# By whether its id is ours: what is said while a doubt is settled, and why it was.
+_SETTLING = {
+    False: (
+        "asking the provider's history",
+        "found in the provider's history",
+        "neither the provider's history nor its bill shows such a task",
+    ),
+    True: (
+        "asking {provider} for the task by its id",
+        "{provider} has it by its id",
+        "{provider} refused it when it was sent again and shows no task of its id",
+    ),
+}
 
 
 class TakeMaker:
@@ -63,15 +80,21 @@ class TakeMaker:
         self._uploads = Uploads(services, self._unless_halted)
         self._productions: list[Production] = []
         self._refusals = 0
+        # Ids that were just given to submissions, some not in their journals yet.
+        self._answers: set[str] = set()
         self._random = services.random
 
     def work_on(self, productions: Iterable[Production]) -> None:
         """Name the storyboards whose tasks and doubts count when a doubt is settled."""
         self._productions += productions
 
-    async def buy(self, production: Production, takes: Sequence[PlannedTake]) -> list[Attempt]:
+    async def buy(
+        self, production: Production, takes: Sequence[PlannedTake], *, absent: int = 0
+    ) -> list[Attempt]:
         """Submit new takes of one shot as one task, whose clips are then to be followed.
 
+        Args:
+            absent: how many submissions of these takes this run has settled as absent before.
         Raises:
             ProviderError: none was bought; other shots are not concerned.
             StorageError: the journal or the disk failed; the run must stop spending.
@@ -100,11 +123,15 @@ class TakeMaker:
         except (KeyRefused, ConfigurationError) as exc:
             self._halt.set(str(exc), exc.exit_code)
             raise
-        return await self._submit(production, takes, request)
+        return await self._submit(production, takes, request, absent)
 
     async def follow(self, production: Production, attempt: Attempt) -> None:
         """Bring home the clip of a task that exists; see ``Fetcher.follow``."""
         await self._fetcher.follow(production, attempt)
+
+    async def follow_lost(self, production: Production, attempt: Attempt, reason: str) -> None:
+        """Look again for a clip that was given up; see ``Fetcher.follow_lost``."""
+        await self._fetcher.follow_lost(production, attempt, reason)
 
     async def adopt(self, production: Production, planned: PlannedTake, attempt: Attempt) -> None:
         """Take over a paid attempt of the same content under this shot's name."""
@@ -130,36 +157,73 @@ class TakeMaker:
     async def settle(self, production: Production, attempt: Attempt) -> Attempt | None:
         """Settle a doubt: the attempt with its task id, or None where no task was made.
 
+        Takes of one submission are settled together, by whoever comes first.
+
         Raises:
             SubmissionInDoubt: only a person can say; submissions stop until then.
         """
-        self._services.say(production, attempt.slate, "settling", "asking the provider's history")
+        provider = self._services.provider.capabilities.provider
+        asked, found, missing = _SETTLING[attempt.chosen_id is not None]
+        self._services.say(production, attempt.slate, "settling", asked.format(provider=provider))
         async with self._gate.settling():
-            try:
-                ledgers = [each.ledger() for each in self._productions]
-                look = partial(find_task, self._services, attempt, ledgers)
-                task_id = await self._unless_halted(look)
-            except SubmissionInDoubt as exc:
-                if attempt.state in DOUBTFUL:
-                    await production.record(attempt.attempt_id, EventKind.DOUBT, reason=exc.message)
-                # What is not known bounds what may be spent: no more until it is settled.
-                self._halt.set("a submission is in doubt", ExitCode.IN_DOUBT)
-                raise
-            if task_id is None:
-                reason = "the provider's history shows no such task"
-                await production.record(attempt.attempt_id, EventKind.ABSENT, reason=reason)
-                self._services.account.release(attempt.attempt_id)
-                self._services.limiter.answered(attempt.attempt_id, None)
-                return None
-            reason = "found in the provider's history"
-            await production.record(
-                attempt.attempt_id, EventKind.ACCEPTED, task_id=task_id, reason=reason
+            doubts = production.ledger().doubts_with(production.attempt(attempt.attempt_id))
+            if doubts:
+                task_id = await self._find(production, doubts)
+                kind, reason = EventKind.ACCEPTED, found.format(provider=provider)
+                told = {"task_id": task_id}
+                if task_id is None:
+                    kind, reason = EventKind.ABSENT, missing.format(provider=provider)
+                    self._release(doubt.attempt_id for doubt in doubts)
+                    told = {}
+                await production.record_all(
+                    [(doubt.attempt_id, kind, {"reason": reason} | told) for doubt in doubts]
+                )
+                self._services.limiter.answered(doubts[0].attempt_id, task_id)
+        settled = production.attempt(attempt.attempt_id)
+        return None if settled.task_id is None else settled
+
+    async def _find(self, production: Production, doubts: Sequence[Attempt]) -> str | None:
+        """The task that a submission made, None where there is none; see ``find_task``."""
+        ledgers = [each.ledger() for each in self._productions]
+        permit = partial(self._why_not_again, production, doubts)
+        look = partial(find_task, self._services, doubts[0], ledgers, permit=permit)
+        try:
+            return await self._unless_halted(look)
+        except SubmissionInDoubt as exc:
+            told = {"reason": exc.message}
+            await production.record_all(
+                [(doubt.attempt_id, EventKind.DOUBT, told) for doubt in doubts]
             )
-            self._services.limiter.answered(attempt.attempt_id, task_id)
-        return production.attempt(attempt.attempt_id)
+            # What is not known bounds what may be spent: no more until it is settled.
+            self._halt.set("a submission is in doubt", ExitCode.IN_DOUBT)
+            raise
+
+    def _why_not_again(self, production: Production, doubts: Sequence[Attempt]) -> str:
+        """Why a submission may not be sent once more under its id; empty where it may.
+
+        What the first sending did not buy, the second does: its price must have been counted.
+        """
+        services, first = self._services, doubts[0]
+        lines = production.plan.takes
+        planned = {line.attempt.attempt_id for line in lines if line.attempt is not None}
+        is_counted = first.chosen_id in services.sent_at or all(
+            doubt.attempt_id in planned for doubt in doubts
+        )
+        if not is_counted:
+            return "no shot asks for it any more, so that it is not sent again"
+        if len(doubts) != first.results:
+            return "a part of it is settled already, so that it is not sent again"
+        cap_usd = services.settings.day_cap_usd
+        if all(services.account.reserve(a.attempt_id, a.price_usd, cap_usd) for a in doubts):
+            return ""
+        return "to send it again may pass the account's cap for today"
 
     async def _submit(
-        self, production: Production, takes: Sequence[PlannedTake], request: TakeRequest
+        self,
+        production: Production,
+        takes: Sequence[PlannedTake],
+        request: TakeRequest,
+        absent: int,
     ) -> list[Attempt]:
         """One accepted submission: each try has an intent of its own, written before it."""
         unsent, slate = 0, takes[0].slate
@@ -173,19 +237,11 @@ class TakeMaker:
                 return await self._pass_gate(production, bundle, request)
             except SubmissionInDoubt as exc:
                 self._services.say(production, slate, "in doubt", exc.message)
-                asked = [
-                    await self.settle(production, production.attempt(attempt_id))
-                    for attempt_id in bundle
-                ]
-                found = [attempt for attempt in asked if attempt is not None]
-                if found:
-                    return found
-                unsent += 1
-                if unsent >= _UNSENT_TRIES:
-                    raise Unavailable(
-                        f"{unsent} submissions made no task; the last: {exc.message}",
-                        hint="nothing was paid for it; run again later",
-                    ) from exc
+                if await self.settle(production, production.attempt(first)) is not None:
+                    return [production.attempt(attempt_id) for attempt_id in bundle]
+                absent += 1
+                if absent >= _MOST_ABSENT:
+                    raise self._give_up(exc) from exc
             except RateLimited:
                 if self._refusals >= _MOST_REFUSALS:
                     raise
@@ -194,6 +250,21 @@ class TakeMaker:
                 if unsent >= _UNSENT_TRIES:
                     raise
                 await self._services.clock.sleep(self._random.uniform(0, min(20.0, 2.0**unsent)))
+
+    def _give_up(self, last: SubmissionInDoubt) -> Unavailable:
+        """What is said of a take whose submissions made no task, for all that can be known."""
+        if self._services.provider.capabilities.client_task_ids:
+            why = "the provider refuses it and shows no such task"
+            hint = "run again later; the task keeps its id, so that it cannot be bought twice"
+        else:
+            why = "neither the provider's history nor its bill shows a task"
+            hint = (
+                "a charge may still come late: look at `storyboard reconcile` before you run again"
+            )
+        return Unavailable(
+            f"submitted again without a clear answer, and {why}; the last: {last.message}",
+            hint=hint,
+        )
 
     async def _pass_gate(
         self, production: Production, bundle: Mapping[str, PlannedTake], request: TakeRequest
@@ -224,27 +295,15 @@ class TakeMaker:
         async def record(kind: EventKind, **data: Any) -> None:
             await production.record_all([(attempt_id, kind, data) for attempt_id in bundle])
 
-        if self._services.provider.capabilities.client_task_ids:
-            chosen = self._choose_id(production, planned, request.results)
+        with self._chosen_id(production, planned, request.results) as chosen:
             request = replace(request, task_id=chosen)
-        if self._halt.is_set:
-            limiter.not_sent(first)
-            raise Halted(self._halt.reason)
-        self._reserve(bundle)
-        try:
-            await production.record_all(
-                [
-                    (attempt_id, EventKind.INTENT, self._intent(take, request, number))
-                    for number, (attempt_id, take) in enumerate(bundle.items())
-                ]
-            )
-        except StorageError:
-            limiter.not_sent(first)
-            self._release(bundle)
-            raise
+            await self._intend(production, bundle, request)
         self._services.say(production, planned.slate, "submitting")
+        if chosen:
+            self._services.sent_at[chosen] = self._services.clock.monotonic()
         try:
             task_id = await self._services.provider.submit(request)
+            self._need_new(task_id)
         except SubmissionInDoubt as exc:
             await record(EventKind.DOUBT, reason=exc.message)
             raise
@@ -269,6 +328,49 @@ class TakeMaker:
         self._uploads.used(request)
         self._services.say(production, planned.slate, "submitted", f"task {task_id}")
         return [production.attempt(attempt_id) for attempt_id in bundle]
+
+    def _need_new(self, task_id: str) -> None:
+        """A task is one submission's: an id that another has already says nothing of this one.
+
+        Raises:
+            SubmissionInDoubt: another submission was answered with that id before.
+        """
+        if self._services.provider.capabilities.client_task_ids:
+            return
+        ledgers = [production.ledger() for production in self._productions]
+        known = {attempt.task_id for ledger in ledgers for attempt in ledger.attempts}
+        try:
+            is_held = self._services.account.holder_of(task_id) is not None
+        except StorageError:
+            # The answer comes first: what the account cannot say now stops the run after it.
+            is_held = False
+        if is_held or task_id in known | self._answers:
+            raise SubmissionInDoubt(
+                f"the provider answered with task {task_id}, which another submission made"
+            )
+        self._answers.add(task_id)
+
+    async def _intend(
+        self, production: Production, bundle: Mapping[str, PlannedTake], request: TakeRequest
+    ) -> None:
+        """Reserve the price and write the intent down, or leave nothing taken."""
+        limiter, first = self._services.limiter, next(iter(bundle))
+        if self._halt.is_set:
+            limiter.not_sent(first)
+            raise Halted(self._halt.reason)
+        self._reserve(bundle)
+        try:
+            await production.record_all(
+                [
+                    (attempt_id, EventKind.INTENT, self._intent(take, request, number))
+                    for number, (attempt_id, take) in enumerate(bundle.items())
+                ]
+            )
+            self._services.account.intended(bundle)
+        except StorageError:
+            limiter.not_sent(first)
+            self._release(bundle)
+            raise
 
     def _heed_refusal(self, exc: RateLimited) -> None:
         self._refusals += 1
@@ -312,13 +414,7 @@ class TakeMaker:
         extras: dict[str, Any] = {}
         if request.task_id:
             extras["task_id"] = request.task_id
-        if keeps_length(shot) and shot.video is not None:
-            extras["length_s"] = str(shot.video.duration_s)
-        if shot.kind is ShotKind.EDIT:
-            size = shot.video.size if shot.video is not None else None
-            extras["short_side_px"] = None if size is None else size.short_side_px
-        if shot.output.container is not Container.MP4:
-            extras["container"] = shot.output.container.value
+        extras |= expectations(shot)
         if request.results > 1:
             extras |= {"result": number, "results": request.results}
         return dict(
@@ -336,16 +432,23 @@ class TakeMaker:
             **extras,
         )
 
-    def _choose_id(self, production: Production, planned: PlannedTake, results: int) -> str:
-        """The id of one more task of this content; another than any that was chosen before."""
-        number = production.count_tasks(planned.fingerprint)
-        return choose_task_id(
-            account=self._services.account_name,
-            storyboard=production.storyboard.name,
-            fingerprint=planned.fingerprint,
-            number=number,
-            results=results,
-        )
+    def _chosen_id(
+        self, production: Production, planned: PlannedTake, results: int
+    ) -> AbstractContextManager[str]:
+        """The id of one more task of this content, empty where the provider chooses it."""
+        if not self._services.provider.capabilities.client_task_ids:
+            return nullcontext("")
+
+        def choose(number: int) -> str:
+            return choose_task_id(
+                account=self._services.account_name,
+                storyboard=production.storyboard.name,
+                fingerprint=planned.fingerprint,
+                number=number,
+                results=results,
+            )
+
+        return production.fresh_task_id(planned.fingerprint, results, choose)
 
     async def _unless_halted(self, call: Callable[[], Awaitable[T]]) -> T:
         """Do something that is pointless once submissions have been stopped.
@@ -374,6 +477,19 @@ class TakeMaker:
         if not result:
             raise Halted(self._halt.reason)
         return result[0]
+
+
+def expectations(shot: Shot) -> dict[str, Any]:
+    """What an intent says of how the clip should be, where that does not follow from the rest."""
+    told: dict[str, Any] = {}
+    if keeps_length(shot) and shot.video is not None:
+        told["length_s"] = str(shot.video.duration_s)
+    if shot.kind is ShotKind.EDIT:
+        size = shot.video.size if shot.video is not None else None
+        told["short_side_px"] = None if size is None else size.short_side_px
+    if shot.output.container is not Container.MP4:
+        told["container"] = shot.output.container.value
+    return told
 
 
 def keeps_length(shot: Shot) -> bool:

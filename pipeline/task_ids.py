@@ -17,8 +17,9 @@ def choose_task_id(
     """A version 4 shaped UUID, lower case.
 
     Args:
-        number: of submissions of this content in the storyboard, from 0; one that was refused
-            counts, as the provider may hold its id for used.
+        number: of tasks of this content that exist, or may, in the storyboard, from 0. A
+            submission that was refused made none, so its number is given out again: without the
+            journal, nobody would know that there was one.
         results: how many clips the task makes; another number is another task.
     """
     parts = [account, storyboard, fingerprint, number, results]

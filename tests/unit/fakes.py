@@ -130,7 +130,13 @@ class FakeProvider:
         self.looks: list[tuple[str, float]] = []
         self.history_calls: list[datetime] = []
         self.charge_calls: list[list[str]] = []
+        # What the bill shows since a time, and what is asked for takes; scripts as above.
+        self.billing_pages: list[Step] = []
+        self.billing_calls: list[datetime] = []
+        self.quotes: list[Step] = []
         self.details_asked: list[str] = []
+        self.archives: list[Step] = []
+        self.archived: set[str] = set()
         self.uploaded: list[FileReference] = []
 
     def make_task(self, request: TakeRequest, task_id: str = "") -> str:
@@ -179,7 +185,9 @@ class FakeProvider:
     async def details(self, task_id: str) -> bool:
         self.details_asked.append(task_id)
         await anyio.lowlevel.checkpoint()
-        return task_id in self.tasks
+        if self.archives:
+            return bool(await play(self.archives.pop(0)))
+        return task_id in self.tasks or task_id in self.archived
 
     async def history(self, created_after: datetime) -> tuple[HistoryItem, ...]:
         self.history_calls.append(created_after)
@@ -194,6 +202,20 @@ class FakeProvider:
         if self.bills:
             return tuple(await play(self.bills.pop(0)))
         return tuple(charge(task_id) for task_id in task_ids)
+
+    async def billings(self, since: datetime) -> tuple[BillingRow, ...]:
+        self.billing_calls.append(since)
+        await anyio.lowlevel.checkpoint()
+        if self.billing_pages:
+            return tuple(await play(self.billing_pages.pop(0)))
+        made = [item for item in self.tasks.values() if item.created_at >= since]
+        return tuple(charge(item.task_id) for item in made)
+
+    async def quote(self, request: TakeRequest) -> Decimal:
+        await anyio.lowlevel.checkpoint()
+        if self.quotes:
+            return Decimal(await play(self.quotes.pop(0), request))
+        return Decimal("0.05") * (request.duration_s or 0)
 
     def same_request(self, inputs: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
         return all(inputs.get(key) == request.get(key) for key in request)

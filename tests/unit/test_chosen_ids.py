@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -14,10 +15,19 @@ from fakes import CHOSEN, World, completed, failed, processing
 from support import make_shot, make_storyboard
 
 from pipeline.capabilities import RUNWARE
-from pipeline.errors import ExitCode, Rejected, SubmissionInDoubt, Unavailable
+from pipeline.errors import (
+    ConfigurationError,
+    ExitCode,
+    RateLimited,
+    ReferenceRefused,
+    Rejected,
+    SubmissionInDoubt,
+    Unavailable,
+    UnknownTask,
+)
 from pipeline.ledger import AttemptState
-from pipeline.model import Output, Shot
-from pipeline.providers.base import TaskStatus
+from pipeline.model import Output, Shot, Storyboard
+from pipeline.providers.base import TakeRequest, TaskStatus
 from pipeline.waking import Bell
 
 
@@ -40,6 +50,7 @@ def shot(name: str, *, takes: int = 1, results: int = 1) -> Shot:
 
 
 ONE = make_storyboard(shot("a"))
+DONE = completed("https://cdn.example/1.mp4")
 
 
 @pytest.mark.anyio
@@ -89,16 +100,52 @@ async def test_a_provider_that_stays_dumb_leaves_it_in_doubt(world: World) -> No
 
 
 @pytest.mark.anyio
-async def test_a_doubt_that_ends_in_a_refusal_has_cost_nothing_and_gets_another_id(
+async def test_a_doubt_that_ends_in_a_refusal_is_bought_under_the_same_id_again(
     world: World,
 ) -> None:
+    """Should the proof be wrong, the id still stands for one task."""
     world.provider.submits = [SubmissionInDoubt("the line broke"), Rejected("400: no")]
     (outcome,) = await world.run(ONE)
     assert outcome.exit_code is ExitCode.DONE
-    *same, other = [request.task_id for request in world.provider.submitted]
-    assert same == [same[0]] * 2
-    assert other != same[0]
+    sent = [request.task_id for request in world.provider.submitted]
+    assert sent == sent[:1] * 3
     assert outcome.ledger.spent_usd == Decimal("0.30")
+
+
+@pytest.mark.anyio
+async def test_a_lost_acceptance_whose_second_sending_is_refused_is_not_bought_twice(
+    world: World,
+) -> None:
+    def lose(request: TakeRequest) -> Exception:
+        lost = world.provider.accept_and_lose(request)
+        world.provider.statuses[request.task_id] = [UnknownTask("no"), processing(), DONE]
+        return lost
+
+    world.provider.submits = [lose, ReferenceRefused("a reference is gone")]
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
+    assert len(world.provider.submitted) == 2
+    assert len(world.provider.tasks) == 1
+    assert outcome.ledger.spent_usd == Decimal("0.30")
+
+
+@pytest.mark.anyio
+async def test_a_second_sending_that_finds_no_api_is_for_a_person(world: World) -> None:
+    nowhere = ConfigurationError("no API there: the provider answered 404", hint="check the URL")
+    world.provider.submits = [SubmissionInDoubt("the line broke"), *[nowhere] * 9]
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.IN_DOUBT
+    assert "storyboard resolve" in outcome.takes[0].message
+    assert outcome.ledger.reserved_usd == Decimal("0.30")
+
+
+@pytest.mark.anyio
+async def test_it_says_that_the_task_is_asked_for_by_its_id(world: World) -> None:
+    world.provider.submits = [world.provider.accept_and_lose]
+    await world.run(ONE)
+    told = {detail for _, _, phase, detail in world.reporter.takes if phase == "settling"}
+    assert told == {"asking wavespeed for the task by its id"}
+    assert "history" not in "".join(event.data.get("reason", "") for event in world.events(ONE))
 
 
 @pytest.mark.anyio
@@ -134,6 +181,46 @@ async def test_a_deleted_journal_buys_nothing_twice(world: World) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("refusal", [RateLimited("slow"), Rejected("no"), Unavailable("down")])
+async def test_a_deleted_journal_buys_nothing_twice_though_something_was_refused_before(
+    world: World, refusal: Exception
+) -> None:
+    world.provider.submits = [refusal]
+    await world.run(ONE)
+    await world.run(ONE)
+    shutil.rmtree(world.folder / ONE.name)
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
+    assert len(world.provider.tasks) == 1
+    assert len({request.task_id for request in world.provider.submitted}) == 1
+
+
+@pytest.mark.anyio
+async def test_equal_shots_of_which_one_is_refused_keep_their_ids_without_the_journal(
+    world: World,
+) -> None:
+    board = make_storyboard(*(replace(shot("a"), id=name) for name in "abc"))
+    world.provider.submits = [RateLimited("slow")]
+    await world.run(board)
+    assert len(world.provider.tasks) == 3
+    shutil.rmtree(world.folder / board.name)
+    await world.run(board)
+    assert len(world.provider.tasks) == 3
+
+
+@pytest.mark.anyio
+async def test_takes_in_bundles_of_unlike_size_keep_their_ids_without_the_journal(
+    world: World,
+) -> None:
+    board = make_storyboard(shot("a", takes=3, results=2))
+    world.provider.submits = [RateLimited("slow")]
+    await world.run(board)
+    shutil.rmtree(world.folder / board.name)
+    await world.run(board)
+    assert len(world.provider.tasks) == 2
+
+
+@pytest.mark.anyio
 async def test_takes_of_one_task_are_one_submission_and_a_clip_each(world: World) -> None:
     storyboard = make_storyboard(shot("a", takes=3, results=2))
     (outcome,) = await world.run(storyboard)
@@ -153,6 +240,137 @@ async def test_takes_whose_answer_is_lost_are_settled_together(world: World) -> 
     assert outcome.exit_code is ExitCode.DONE
     assert len(world.provider.submitted) == len(world.provider.tasks) == 1
     assert {attempt.task_id for attempt in outcome.ledger.attempts} == set(world.provider.tasks)
+
+
+async def leave_in_doubt(world: World, storyboard: Storyboard, *, made: bool) -> None:
+    """A run that loses the answer and learns nothing more."""
+    lose = world.provider.accept_and_lose if made else SubmissionInDoubt("the line broke")
+
+    def dumb(request: TakeRequest) -> object:
+        world.provider.statuses[request.task_id] = [Unavailable("down")]
+        return lose(request) if callable(lose) else lose
+
+    world.provider.submits = [dumb, *[Unavailable("down")] * 9]
+    (outcome,) = await world.run(storyboard)
+    assert outcome.exit_code is ExitCode.IN_DOUBT
+    world.provider.submits.clear()
+    world.provider.statuses.clear()
+    world.provider.submitted.clear()
+    world.provider.details_asked.clear()
+
+
+@pytest.mark.anyio
+async def test_takes_of_one_submission_are_in_doubt_together(world: World) -> None:
+    storyboard = make_storyboard(shot("a", takes=2, results=2))
+    await leave_in_doubt(world, storyboard, made=True)
+    states = [attempt.state for attempt in world.attempts(storyboard)]
+    assert states == [AttemptState.IN_DOUBT] * 2
+
+
+@pytest.mark.anyio
+async def test_takes_that_a_crash_left_in_doubt_are_found_together(world: World) -> None:
+    storyboard = make_storyboard(shot("a", takes=2, results=2))
+    await leave_in_doubt(world, storyboard, made=True)
+    world.provider.looks.clear()
+    (outcome,) = await world.run(storyboard)
+    assert outcome.exit_code is ExitCode.DONE
+    assert len(world.provider.tasks) == 1
+    assert world.provider.submitted == []
+    assert {attempt.task_id for attempt in outcome.ledger.attempts} == set(world.provider.tasks)
+    assert outcome.ledger.spent_usd == Decimal("0.60")
+
+
+@pytest.mark.anyio
+async def test_takes_that_a_crash_left_unmade_are_sent_again_as_one_task(world: World) -> None:
+    storyboard = make_storyboard(shot("a", takes=2, results=2))
+    await leave_in_doubt(world, storyboard, made=False)
+    (outcome,) = await world.run(storyboard)
+    assert outcome.exit_code is ExitCode.DONE
+    assert [request.results for request in world.provider.submitted] == [2]
+    assert [attempt.state for attempt in outcome.ledger.attempts] == [AttemptState.VERIFIED] * 2
+
+
+@pytest.mark.anyio
+async def test_takes_that_are_proved_absent_are_bought_as_one_task_of_the_same_id(
+    world: World,
+) -> None:
+    storyboard = make_storyboard(shot("a", takes=2, results=2))
+    await leave_in_doubt(world, storyboard, made=False)
+    world.provider.submits = [Rejected("400: no")]
+    (outcome,) = await world.run(storyboard)
+    assert outcome.exit_code is ExitCode.DONE
+    assert [request.results for request in world.provider.submitted] == [2, 2]
+    assert len({request.task_id for request in world.provider.submitted}) == 1
+    assert len(world.provider.details_asked) == 2
+    verified = [a for a in outcome.ledger.attempts if a.state is AttemptState.VERIFIED]
+    assert [attempt.slate for attempt in verified] == ["a_tk01", "a_tk02"]
+    assert outcome.ledger.spent_usd == Decimal("0.60")
+
+
+EDITED = make_storyboard(replace(shot("a"), prompt="@image1 in the rain"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("takes", [1, 2])
+async def test_a_doubt_that_no_shot_asks_for_any_more_is_never_bought(
+    world: World, takes: int
+) -> None:
+    await leave_in_doubt(world, make_storyboard(shot("a", takes=takes, results=takes)), made=False)
+    (outcome,) = await world.run(EDITED)
+    assert outcome.exit_code is ExitCode.IN_DOUBT
+    assert world.provider.submitted == []
+    assert world.provider.tasks == {}
+    assert "a_tk01 is in doubt but no shot asks for it" in "".join(world.reporter.notes)
+    assert "paid" not in "".join(world.reporter.notes)
+    assert any("storyboard resolve" in result.message for result in outcome.takes)
+
+
+@pytest.mark.anyio
+async def test_a_doubt_that_no_shot_asks_for_any_more_comes_home_if_it_was_made(
+    world: World,
+) -> None:
+    await leave_in_doubt(world, ONE, made=True)
+    (outcome,) = await world.run(EDITED)
+    assert outcome.exit_code is ExitCode.DONE
+    assert len(world.provider.submitted) == 1
+    assert [attempt.state for attempt in outcome.ledger.attempts] == [AttemptState.VERIFIED] * 2
+
+
+@pytest.mark.anyio
+async def test_a_task_of_which_a_part_is_still_wanted_is_not_sent_again(world: World) -> None:
+    """Sending it again would buy all of it, and only a part was counted."""
+    await leave_in_doubt(world, make_storyboard(shot("a", takes=2, results=2)), made=False)
+    renamed = make_storyboard(replace(shot("a"), id="b"))
+    (outcome,) = await world.run(renamed)
+    assert outcome.exit_code is ExitCode.IN_DOUBT
+    assert world.provider.submitted == []
+
+
+@pytest.mark.anyio
+async def test_what_is_sent_again_on_another_day_counts_towards_that_days_cap(
+    world: World,
+) -> None:
+    world.clock.now_s = 11 * 3600.0
+    await leave_in_doubt(world, ONE, made=False)
+    world.clock.now_s += 2 * 3600.0
+    world.env = {"STORYBOARD_DAY_CAP_USD": "0.29"}
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.IN_DOUBT
+    assert "cap for today" in outcome.takes[0].message
+    assert world.provider.submitted == []
+    world.env = {"STORYBOARD_DAY_CAP_USD": "0.30"}
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
+    with ExitStack() as stack:
+        assert world.open(stack).account.spent_today_usd() == Decimal("0.30")
+
+
+@pytest.mark.anyio
+async def test_what_is_sent_again_on_the_same_day_is_not_counted_twice(world: World) -> None:
+    await leave_in_doubt(world, ONE, made=False)
+    world.env = {"STORYBOARD_DAY_CAP_USD": "0.30"}
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
 
 
 @pytest.mark.anyio

@@ -91,6 +91,8 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
                 "waking",
                 "listening",
                 "production",
+                "proving",
+                "asking",
                 "settling",
                 "fetching",
                 "taking",

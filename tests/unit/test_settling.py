@@ -61,7 +61,7 @@ def item(task_id: str, inputs: Any = None, at: datetime = NOON) -> HistoryItem:
 async def settle(
     services: Services, attempt: Attempt = DOUBT, ledgers: tuple[Ledger, ...] | None = None
 ) -> str | None:
-    return await find_task(services, attempt, ledgers or (ledger("a1"),))
+    return await find_task(services, attempt, ledgers or (ledger("a1"),), permit=lambda: "")
 
 
 # ---------------------------------------------------------------- what decides
