@@ -7,6 +7,7 @@ to avoid; each is the sound program with one thing put wrong.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from simulation.run import Parts
@@ -14,7 +15,7 @@ from simulation.run import Parts
 from pipeline.errors import SubmissionInDoubt
 from pipeline.ledger import EventKind
 from pipeline.production import Production
-from pipeline.providers.base import TakeRequest
+from pipeline.providers.base import BillingRow, TakeRequest
 from pipeline.providers.limits import Retrying
 
 
@@ -39,6 +40,13 @@ class FreshIds(Retrying):
         FreshIds._sent += 1
         fresh = f"00000000-0000-4000-8000-{FreshIds._sent:012d}"
         return await super().submit(replace(request, task_id=fresh))
+
+
+class BlindToTheBill(Retrying):
+    """Believes a history that shows nothing, whatever is charged."""
+
+    async def billings(self, since: datetime) -> tuple[BillingRow, ...]:
+        return ()
 
 
 class LateIntent(Production):

@@ -221,7 +221,7 @@ def random_scenario(seed: int, *, shots: int = 20, provider: str = "wavespeed") 
         task_limit_s=rng.choice((120.0, 300.0)),
         latency_s=rng.choice(((0.001, 0.01), (0.01, 0.2), (0.1, 1.0))),
         task_s=rng.choice(((0.5, 2.0), (4.0, 14.0), (5.0, 40.0))),
-        history_lag_s=rng.choice((0.0, 0.0, settle_s / 2, settle_s)),
+        history_lag_s=_history_lag_s(seed, settle_s, rng.choice((0.0, 0.0, 0.5, 1.0))),
         history_off_s=off_s,
         poll_off_s=(30.0, 210.0) if rng.random() < 0.05 else (0.0, 0.0),
         echo=echo,
@@ -229,6 +229,12 @@ def random_scenario(seed: int, *, shots: int = 20, provider: str = "wavespeed") 
         skew_s=rng.choice((0.0, 0.0, -40.0, 40.0, 86_400.0, -86_400.0)),
         short_budget=rng.random() < 0.03,
     )
+
+
+def _history_lag_s(seed: int, settle_s: float, usual: float) -> float:
+    """Within the settle time mostly; in some worlds so late that only the bill tells of a task."""
+    rng = random.Random(f"history {seed}")
+    return settle_s * (rng.choice((3.0, 20.0, 500.0)) if rng.random() < 0.15 else usual)
 
 
 def _boards(rng: random.Random, shots: int) -> tuple[tuple[PlannedShot, ...], ...]:

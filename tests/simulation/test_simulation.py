@@ -124,7 +124,9 @@ def test_an_ambiguous_answer_is_settled_without_a_person(fault: str) -> None:
     result = ambiguous(fault, 0.3, seed=5, shots=6)
     assert not result.breaches
     assert result.world.faults_played
-    assert result.ended[0].code is ExitCode.DONE
+    # What makes no task twice in a row is left to the next run.
+    assert result.ended[0].code in {ExitCode.DONE, ExitCode.UNAVAILABLE}
+    assert result.ended[-1].code is ExitCode.DONE
     assert len(result.world.ours) == 6
 
 

@@ -375,7 +375,7 @@ class Door(httpx.AsyncBaseTransport):
         rows = [
             task
             for task in world.tasks.values()
-            if after_s <= task.created_s <= now_s - world.scenario.history_lag_s
+            if after_s <= task.created_s <= now_s - self._history_lag_s()
         ]
         rows.sort(key=_age, reverse=True)
         size = int(body["page_size"])
@@ -383,6 +383,12 @@ class Door(httpx.AsyncBaseTransport):
         items = [self._history_item(task, now_s) for task in rows[first : first + size]]
         life.tick("history answered")
         return self._answer(self._envelope({"page": body["page"], "items": items}))
+
+    def _history_lag_s(self) -> float:
+        """How late the history is: in a calm world no later than a client must bear with."""
+        scenario = self._world.scenario
+        lag_s = scenario.history_lag_s
+        return min(lag_s, scenario.settle_s) if self._world.calm else lag_s
 
     def _history_item(self, task: Task, now_s: float) -> dict[str, Any]:
         item = self._task_data(task, "completed" if now_s >= task.ends_s else "processing")
@@ -400,9 +406,18 @@ class Door(httpx.AsyncBaseTransport):
         kind = world.roll(world.scenario.faults.history)
         if kind:
             return await self._spoil(request, kind, {"items": []})
-        asked = [world.tasks[one] for one in body["prediction_uuids"] if one in world.tasks]
+        if "prediction_uuids" in body:
+            rows = [world.tasks[one] for one in body["prediction_uuids"] if one in world.tasks]
+        else:
+            # The bill is never late: a charge stands there as soon as its task does.
+            since_s = int(body["start_time"]) / 1000 - START.timestamp() - world.scenario.skew_s
+            now_s = trio.current_time()
+            rows = [task for task in world.tasks.values() if since_s <= task.created_s <= now_s]
+        rows.sort(key=_age, reverse=True)
+        first = (int(body["page"]) - 1) * int(body["page_size"])
+        shown = rows[first : first + int(body["page_size"])]
         life.tick("bill answered")
-        return self._answer(self._envelope({"items": [self._charge(task) for task in asked]}))
+        return self._answer(self._envelope({"items": [self._charge(task) for task in shown]}))
 
     def _charge(self, task: Task) -> dict[str, Any]:
         return {
