@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,31 @@ def test_lost_answer_without_history_waits_for_a_person_who_names_the_task(
     assert studio.film("ad").exists()
 
 
+def test_a_task_whose_journal_is_gone_is_named_counted_and_fetched_by_hand(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = studio.write("ad", 1)
+    other = studio.write("other", 1)
+    reconcile = ("reconcile", "--provider", "wavespeed")
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest, other) == 0
+        # Another storyboard's task is no finding while its journal is where it was.
+        assert studio.run(*reconcile, other) == 0
+        shutil.rmtree(studio.folder / "out" / "ad")
+        tasks = {task["id"] for task in server.record()["tasks"]}
+        assert studio.run(*reconcile, manifest, other) == 1
+        (lost,) = {task for task in tasks if f"{task}\n" in studio.stdout}
+        assert "gone" in studio.stdout
+        monkeypatch.setenv("STORYBOARD_DAY_CAP_USD", "0.89")
+        assert studio.run("run", *PAID, manifest) == 4
+        words = ("resolve", "shot1", "--provider", "wavespeed", manifest, "--adopt", lost)
+        assert studio.run(*words) == 0
+        assert studio.run("run", *PAID, manifest) == 0
+        assert studio.run(*reconcile, manifest, other) == 0
+        assert {task["id"] for task in server.record()["tasks"]} == tasks
+    assert studio.summary("ad")["money"]["spent_usd"] == "0.30"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -124,6 +150,8 @@ def test_lost_answer_without_history_waits_for_a_person_who_names_the_task(
         ["run", "--max-cost", "5,00", "ad.yaml"],
         ["run", "--max-cost", "nan", "ad.yaml"],
         ["run", "--max-cost", "-1", "ad.yaml"],
+        ["run", "--max-cost", "1e-400", "ad.yaml"],
+        ["run", "--max-cost", "0.00001", "ad.yaml"],
         ["run", "--only", "shot9", "ad.yaml"],
         ["run", "--retake", "shott1", "ad.yaml"],
         ["fly"],

@@ -91,7 +91,15 @@ def test_second_intent_of_an_attempt_is_refused() -> None:
 )
 def test_what_is_known_of_a_task_cannot_be_taken_back(state: State, kind: Kind) -> None:
     with pytest.raises(StorageError):
-        fold([*events_to(state), event(kind)])
+        fold([*events_to(state), event(kind, task_id="another task")])
+
+
+def test_a_lost_task_that_a_person_names_again_is_under_way_and_costs_no_more() -> None:
+    lost = fold(events_to(State.LOST))
+    (attempt,) = lost.attempts
+    named = fold([*events_to(State.LOST), event(Kind.ACCEPTED, task_id=attempt.task_id)])
+    assert named.attempts[0].state is State.SUBMITTED
+    assert named.spent_usd == lost.spent_usd == attempt.price_usd
 
 
 @pytest.mark.parametrize("state", sorted(BINDS_NOTHING))

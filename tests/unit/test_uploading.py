@@ -10,7 +10,7 @@ from fakes import World
 from support import make_shot, make_storyboard
 
 from pipeline.capabilities import RUNWARE, WAVESPEED
-from pipeline.errors import ExitCode, ReferenceRefused, Rejected
+from pipeline.errors import ExitCode, KeyRefused, ReferenceRefused, Rejected
 from pipeline.ledger import AttemptState
 from pipeline.model import Shot
 from pipeline.planning import Action
@@ -125,3 +125,11 @@ async def test_one_providers_upload_is_not_named_to_another(world: World) -> Non
     world.provider.capabilities = replace(WAVESPEED, provider="sandbox-runware")
     await buy(world, "b")
     assert len(world.provider.uploaded) == 2
+
+
+@pytest.mark.anyio
+async def test_an_upload_that_is_not_made_is_not_announced(world: World) -> None:
+    world.provider.uploads = [KeyRefused("401")]
+    await world.run(make_storyboard(shot("a"), shot("b"), name="a"))
+    said = [phase for _, _, phase, _ in world.reporter.takes]
+    assert said.count("uploading") == len(world.provider.uploaded)
