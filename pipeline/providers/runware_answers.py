@@ -122,7 +122,7 @@ def read_acceptance(reply: HttpReply, task_id: str) -> str:
         ConfigurationError: a redirect, or no API at this address; nothing was made.
     """
     status = reply.status
-    if 300 <= status < 400 and task_id.encode() not in reply.body.lower():
+    if 300 <= status < 400 and not _is_named(task_id, reply.body):
         raise redirected(reply)
     envelope = Envelope(reply, task_id)
     said: Sequence[Fault] = envelope.addressed
@@ -137,10 +137,15 @@ def read_acceptance(reply: HttpReply, task_id: str) -> str:
         raise doubt
     if not said and status >= 400 and not envelope.strange:
         # A body that breaks off and yet names our task may have been a yes.
-        if not envelope.readable and task_id.encode() in reply.body.lower():
+        if not envelope.readable and _is_named(task_id, reply.body):
             raise doubt
         said = envelope.unaddressed or [Fault()]
     raise _refusal(reply, said, text) or doubt
+
+
+def _is_named(task_id: str, body: bytes) -> bool:
+    """Whether a body holds the id anywhere, readable or not, in any encoding of plain letters."""
+    return task_id.encode() in body.lower().replace(b"\0", b"")
 
 
 def _refusal(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pipeline.errors import Rejected, SubmissionInDoubt, Unavailable
 from pipeline.providers.base import (
+    BillingRow,
     Books,
     HistoryItem,
     HttpReply,
@@ -31,11 +32,18 @@ class GarbageIsARefusal(WaveSpeed):
 
 
 class EmptyWhereUnreadable(WaveSpeedBooks):
-    """Books that read garbage as nothing at all."""
+    """Books that read garbage as nothing at all, the bill as well as the history: one of them alone
+    would be made up for by the other."""
 
     def read_history(self, reply: HttpReply) -> tuple[tuple[HistoryItem, ...], bool]:
         try:
             return super().read_history(reply)
+        except Unavailable:
+            return (), False
+
+    def read_billings(self, reply: HttpReply) -> tuple[tuple[BillingRow, ...], bool]:
+        try:
+            return super().read_billings(reply)
         except Unavailable:
             return (), False
 
