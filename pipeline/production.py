@@ -77,6 +77,8 @@ class Services:
     # Rings where this run hears such notices itself.
     bell: Bell | None = None
     clock: Clock = field(default_factory=Clock)
+    # Held while a task is asked about: a second question must keep its distance.
+    looking: dict[str, anyio.Lock] = field(default_factory=dict)
     # When each task was last asked about, on the monotonic clock.
     looked_at: dict[str, float] = field(default_factory=dict)
     # When this run sent each submission whose id we chose, on the monotonic clock.
@@ -95,22 +97,21 @@ class Services:
         """
         clock, interval_s = self.clock, self.settings.poll_interval_s
         asked = self.ends.get(task_id)
-        # Several takes of one task wait here together; whoever is first has the others wait anew.
-        while (due := self.looked_at.get(task_id, -math.inf) + interval_s) > clock.monotonic():
+        # Several takes of one task wait here together: one look serves them all.
+        async with self.looking.setdefault(task_id, anyio.Lock()):
             if self._is_known(task_id, asked, anew=anew):
-                break
-            await clock.sleep(due - clock.monotonic())
-        if self._is_known(task_id, asked, anew=anew):
-            return self.ends[task_id]
-        self.ends.pop(task_id, None)
-        self.looked_at[task_id] = clock.monotonic()
-        try:
-            status = await self.provider.status(task_id, results)
-        finally:
-            self.looked_at[task_id] = clock.monotonic()
-        if status.phase is not TaskPhase.RUNNING:
-            self.ends[task_id] = status
-        return status
+                return self.ends[task_id]
+            due = self.looked_at.get(task_id, -math.inf) + interval_s
+            while (left_s := due - clock.monotonic()) > 0:
+                await clock.sleep(left_s)
+            self.ends.pop(task_id, None)
+            try:
+                status = await self.provider.status(task_id, results)
+            finally:
+                self.looked_at[task_id] = clock.monotonic()
+            if status.phase is not TaskPhase.RUNNING:
+                self.ends[task_id] = status
+            return status
 
     def _is_known(self, task_id: str, asked: TaskStatus | None, *, anew: bool) -> bool:
         """Whether the end of a task is known; newer than when it was asked for, if ``anew``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -80,6 +80,7 @@ class TakeMaker:
         self._uploads = Uploads(services, self._unless_halted)
         self._productions: list[Production] = []
         self._refusals = 0
+        self._clock_asked = anyio.Lock()
         # Ids that were just given to submissions, some not in their journals yet.
         self._answers: set[str] = set()
         self._random = services.random
@@ -226,6 +227,7 @@ class TakeMaker:
         absent: int,
     ) -> list[Attempt]:
         """One accepted submission: each try has an intent of its own, written before it."""
+        await self._unless_halted(partial(self._learn_clock, production, takes))
         unsent, slate = 0, takes[0].slate
         while True:
             bundle = {production.new_attempt_id(): take for take in takes}
@@ -432,22 +434,40 @@ class TakeMaker:
             **extras,
         )
 
+    async def _learn_clock(self, production: Production, takes: Sequence[PlannedTake]) -> None:
+        """Have the provider's clock be known before the first intent of a run, where ids are ours.
+
+        A later run reckons by it whether the id may be forgotten, and our own may be wrong. Any
+        answer tells it; the one about the first task of this content costs nothing.
+        """
+        provider = self._services.provider
+        async with self._clock_asked:
+            if not provider.capabilities.client_task_ids or provider.server_ahead_s is not None:
+                return
+            chosen = self._choose(production, takes[0], len(takes))(0)
+            # Unasked, it is not waited for: the submission itself comes to the same fault.
+            with suppress(ProviderError, ConfigurationError):
+                await self._services.look(chosen, len(takes))
+
+    def _choose(
+        self, production: Production, planned: PlannedTake, results: int
+    ) -> Callable[[int], str]:
+        """The ids of a content's tasks, by their numbers."""
+        return lambda number: choose_task_id(
+            account=self._services.account_name,
+            storyboard=production.storyboard.name,
+            fingerprint=planned.fingerprint,
+            number=number,
+            results=results,
+        )
+
     def _chosen_id(
         self, production: Production, planned: PlannedTake, results: int
     ) -> AbstractContextManager[str]:
         """The id of one more task of this content, empty where the provider chooses it."""
         if not self._services.provider.capabilities.client_task_ids:
             return nullcontext("")
-
-        def choose(number: int) -> str:
-            return choose_task_id(
-                account=self._services.account_name,
-                storyboard=production.storyboard.name,
-                fingerprint=planned.fingerprint,
-                number=number,
-                results=results,
-            )
-
+        choose = self._choose(production, planned, results)
         return production.fresh_task_id(planned.fingerprint, results, choose)
 
     async def _unless_halted(self, call: Callable[[], Awaitable[T]]) -> T:

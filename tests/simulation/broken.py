@@ -6,14 +6,19 @@ to avoid; each is the sound program with one thing put wrong.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from itertools import count
+from typing import Any, TypeAlias
 
-from simulation.run import Parts
+from simulation.lives import Fate
+from simulation.run import SOUND, Parts
+from simulation.scenario import Faults, Scenario, plain_board
 
 from pipeline.errors import SubmissionInDoubt
-from pipeline.ledger import EventKind
+from pipeline.ledger import AttemptState, EventKind
 from pipeline.production import Production
 from pipeline.providers.base import BillingRow, TakeRequest
 from pipeline.providers.limits import Retrying
@@ -47,6 +52,41 @@ class BlindToTheBill(Retrying):
 
     async def billings(self, since: datetime) -> tuple[BillingRow, ...]:
         return ()
+
+
+class CountsAbsent(Production):
+    """Buys what it takes for absent under another id."""
+
+    @contextmanager
+    def fresh_task_id(
+        self, fingerprint: str, results: int, choose: Callable[[int], str]
+    ) -> Iterator[str]:
+        attempts = self.ledger().attempts
+        absent = {a.chosen_id for a in attempts if a.state is AttemptState.ABSENT}
+
+        def elsewhere(number: int) -> str:
+            return next(each for each in map(choose, count(number)) if each not in absent)
+
+        with super().fresh_task_id(f"{fingerprint} ", results, elsewhere) as task_id:
+            yield task_id
+
+
+class CountsRefusals(Production):
+    """Gives the id of a submission that was refused to nobody any more."""
+
+    @contextmanager
+    def fresh_task_id(
+        self, fingerprint: str, results: int, choose: Callable[[int], str]
+    ) -> Iterator[str]:
+        same = [a for a in self.ledger().attempts if a.fingerprint == fingerprint]
+        used = {a.chosen_id for a in same} | self._held_ids
+        number = next(n for n in count() if choose(n) not in used)
+        self._held_ids.add(choose(number))
+        yield choose(number)
+
+
+async def _believe(*_: object) -> None:
+    """No task was made: the second sending was refused, after all."""
 
 
 class LateIntent(Production):
@@ -83,4 +123,60 @@ BROKEN: dict[str, tuple[Parts, str]] = {
 # the id follows from what is bought, so a run that knows nothing asks for the very same task.
 BROKEN_RUNWARE: dict[str, tuple[Parts, str]] = {
     "a fresh id for every sending": (Parts(provider=FreshIds), "PAID TWICE"),
+    "ids that count what was refused": (Parts(production=CountsRefusals), "PAID TWICE"),
+}
+_UNMADE = Fate(what="kill", label="submit on the wire", count=1)
+_MADE = Fate(what="kill", label="submit made", count=1)
+_ONE = Scenario(seed=0, provider="runware", boards=(plain_board(3),), pauses_s=(1.0,))
+_PAIR = (replace(plain_board(1)[0], takes=2, results=2),)
+Patch: TypeAlias = tuple[str, Callable[..., Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Care:
+    """One thing that the program takes care of where ids are ours: the world in which it counts,
+    what is put in its place, and how the judge's sentence begins."""
+
+    scenario: Scenario
+    without: tuple[Patch, ...]
+    verdict: str
+    parts: Parts = SOUND
+
+
+CARES: dict[str, Care] = {
+    "a refusal of the second sending is no proof": Care(
+        scenario=replace(
+            _ONE,
+            faults=Faults(
+                submit={"lost_after": 0.5}, task={"404_at_first": 1.0}, resend={"refused": 1.0}
+            ),
+            pauses_s=(),
+        ),
+        parts=Parts(production=CountsAbsent),
+        without=(("pipeline.asking._look_only", _believe),),
+        verdict="PAID TWICE",
+    ),
+    "a doubt that no shot asks for is never sent": Care(
+        scenario=replace(_ONE, fates=(_UNMADE,), edits=1),
+        without=(("pipeline.taking.TakeMaker._why_not_again", lambda *_: ""),),
+        verdict="BOUGHT FOR NOBODY",
+    ),
+    "takes of one submission are settled together": Care(
+        scenario=replace(
+            _ONE, boards=(_PAIR,), fates=(_MADE,), faults=Faults(resend={"refused": 0.5})
+        ),
+        without=(("pipeline.ledger.Ledger.doubts_with", lambda _, attempt: (attempt,)),),
+        verdict="an exception escaped",
+    ),
+    "an id that may be forgotten is never sent": Care(
+        scenario=replace(
+            _ONE,
+            fates=(_MADE,),
+            pauses_s=(30 * 3600.0,),
+            clock_ahead_s=20 * 3600.0,
+            faults=Faults(poll={"503": 0.8}),
+        ),
+        without=(("pipeline.asking._too_old", lambda *_: ""),),
+        verdict="PAID TWICE",
+    ),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -29,6 +30,7 @@ from pipeline.model import (
     ClipFacts,
     Expected,
     FileReference,
+    Output,
     Position,
     Reference,
     Resolution,
@@ -37,7 +39,7 @@ from pipeline.model import (
     Storyboard,
     UrlReference,
 )
-from pipeline.pricing import RATE_CARDS, price_take
+from pipeline.pricing import RATE_CARDS, price_shot
 from pipeline.settings import Settings, read_settings
 from pipeline.uptime import Uptime
 
@@ -60,6 +62,13 @@ class MortalJournal(Journal):
         event = super().append(attempt_id, kind, data)
         self._life.tick(f"journal {kind} done")
         return event
+
+    def append_all(self, rows: Sequence[tuple[str, EventKind, Mapping[str, Any]]]) -> list[Event]:
+        attempt_id, kind, _ = rows[0]
+        self._life.tick(f"journal {kind} {attempt_id[-32:]}")
+        events = super().append_all(rows)
+        self._life.tick(f"journal {kind} done")
+        return events
 
 
 class MortalAccount(AccountStore):
@@ -127,7 +136,10 @@ def make_storyboards(scenario: Scenario, folder: Path) -> list[Storyboard]:
             for planned in board
         )
         card = RATE_CARDS[scenario.provider]
-        cost_usd = sum((price_take(card, shot) * shot.takes for shot in shots), Decimal(0))
+        cost_usd = sum((price_shot(card, shot) for shot in shots), Decimal(0))
+        if scenario.edits is not None:
+            # Its first content may be paid, and what comes in its place.
+            cost_usd += price_shot(card, shots[0])
         made.append(
             Storyboard(
                 name=f"board{index}",
@@ -138,6 +150,13 @@ def make_storyboards(scenario: Scenario, folder: Path) -> list[Storyboard]:
             )
         )
     return made
+
+
+def edit_first(storyboard: Storyboard, board: Sequence[PlannedShot]) -> Storyboard:
+    """The storyboard with the words that its first shot has now."""
+    first, *rest = storyboard.shots
+    changed = replace(first, prompt=prompt_of(board[0].key))
+    return replace(storyboard, shots=(changed, *rest))
 
 
 def _shot(planned: PlannedShot, images: Path | None, provider: str) -> Shot:
@@ -165,6 +184,7 @@ def _shot(planned: PlannedShot, images: Path | None, provider: str) -> Shot:
         position=Position(line=1, column=1),
         takes=planned.takes,
         size=_SIZES[planned.resolution] if provider == "runware" else None,
+        output=Output(results=planned.results),
     )
 
 

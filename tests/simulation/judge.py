@@ -27,6 +27,7 @@ _NO_WORD_OF_A_DOUBT = frozenset(
 )
 # A clip that came damaged this often is given up, paid as it is.
 _DAMAGE_BORNE = 3
+_DAY_S = 86_400.0
 
 
 def judge(stage: Stage) -> list[str]:
@@ -55,7 +56,10 @@ def judge(stage: Stage) -> list[str]:
 def _limits(stage: Stage) -> list[str]:
     """The account's limits as the provider sees them: by arrival, whatever became of it."""
     scenario, world = stage.scenario, stage.world
-    breaches = []
+    breaches: list[str] = []
+    if scenario.forgets is not None:
+        # Who takes the journal away takes with it what is under way.
+        return breaches
     arrivals_s = sorted(world.arrivals_s)
     for first_s, one_too_many_s in zip(arrivals_s, arrivals_s[scenario.starts :], strict=False):
         if one_too_many_s - first_s < scenario.window_s - _ROUNDING_S:
@@ -77,15 +81,17 @@ def _limits(stage: Stage) -> list[str]:
 
 def _billing(stage: Stage) -> list[str]:
     """No content is billed more often than takes of it are wanted; a failed one included."""
-    shots = stage.scenario.shots
+    edited = [board[0] for board in stage.boards if board not in stage.scenario.boards]
     wanted: Counter[str] = Counter()
     orders = {}
-    for shot in shots:
+    for shot in (*stage.scenario.shots, *edited):
         wanted[prompt_of(shot.key)] += shot.takes
         orders[prompt_of(shot.key)] = (shot.duration_s, shot.resolution)
-    billed = Counter(str(task.body["prompt"]) for task in stage.world.ours)
+    billed: Counter[str] = Counter()
+    for task in stage.world.ours:
+        billed[str(task.body["prompt"])] += task.results
     breaches = [
-        f"PAID TWICE: {count} tasks for {wanted[prompt]} takes of {prompt!r}"
+        f"PAID TWICE: {count} clips for {wanted[prompt]} takes of {prompt!r}"
         for prompt, count in billed.items()
         if count > wanted[prompt]
     ]
@@ -107,7 +113,11 @@ def _books(stage: Stage, attempts: list[Attempt]) -> list[str]:
     world = stage.world
     breaches = []
     known = Counter(a.task_id for a in attempts if a.task_id is not None)
-    breaches += [f"task {task} is in the journal {n} times" for task, n in known.items() if n > 1]
+    breaches += [
+        f"task {task_id} is in the journal {n} times"
+        for task_id, n in known.items()
+        if n != (world.tasks[task_id].results if task_id in world.tasks else 1)
+    ]
     foreign = [a for a in attempts if a.task_id is not None and not _is_ours(world.tasks, a)]
     breaches += [f"{a.slate} took over a stranger's task" for a in foreign]
     doubtful = Counter(
@@ -165,7 +175,7 @@ def _ending(stage: Stage, name: str, ledger: Ledger, attempts: list[Attempt]) ->
 
 def _film(stage: Stage, name: str) -> list[str]:
     """The film is one whole clip a shot, in order, each of a task made for that shot."""
-    board = stage.scenario.boards[int(name.removeprefix("board"))]
+    board = stage.boards[int(name.removeprefix("board"))]
     film = stage.folder / name / "film.mp4"
     if not film.is_file():
         return [f"{name} says done and there is no film"]
@@ -187,8 +197,7 @@ def _is_undecidable(stage: Stage, attempt: Attempt, attempts: list[Attempt]) -> 
     """Whether what the history shows leaves open what became of a submission."""
     scenario, world = stage.scenario, stage.world
     if scenario.provider == "runware":
-        # Its ids are ours: asking again is always an answer.
-        return False
+        return _is_past_asking(stage, attempt)
     if scenario.history_off_s == float("inf"):
         return True
     known = {a.task_id for a in attempts}
@@ -200,6 +209,19 @@ def _is_undecidable(stage: Stage, attempt: Attempt, attempts: list[Attempt]) -> 
     if scenario.echo == "rewritten":
         return bool(alike)
     return bool(nobodys)
+
+
+def _is_past_asking(stage: Stage, attempt: Attempt) -> bool:
+    """Whether a submission under an id of ours may stay open: asking again is always an answer,
+    but nobody may ask again for what no shot wants, or by an id that may be forgotten; and that a
+    task is not shown proves nothing."""
+    scenario, world = stage.scenario, stage.world
+    if attempt.chosen_id in world.tasks:
+        return False
+    is_retired = str((attempt.request or {}).get("prompt")) in world.retired
+    # Of the very first submission the provider's clock is not known yet.
+    is_blind = attempt.server_ahead_s is None and scenario.skew_s >= _DAY_S
+    return is_retired or is_blind or bool(scenario.clock_ahead_s)
 
 
 def _is_spoilt(tasks: dict[str, Task], attempt: Attempt) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,17 @@ from simulation.fittings import (
     MortalJournal,
     Silent,
     conform,
+    edit_first,
     make_storyboards,
     never_delivered,
+    prompt_of,
     settings_of,
     utc_now,
     verify,
 )
 from simulation.lives import Fate, Killed, Life, Trace
 from simulation.runware_world import RunwareDoor
-from simulation.scenario import Scenario
+from simulation.scenario import PlannedShot, Scenario
 from simulation.world import API, KEY, Door, World
 
 from pipeline.capabilities import CAPABILITIES, PromptDialect
@@ -149,9 +152,24 @@ class Stage:
     trace: Trace
     world: World
     storyboards: list[Storyboard]
+    # What each storyboard asks for now.
+    boards: list[tuple[PlannedShot, ...]] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     breaches: list[str] = field(default_factory=list)
     lives: int = 0
+
+    def clock(self, life: Life) -> Callable[[], datetime]:
+        """The wall clock as a life sees it."""
+        wrong_s = self.scenario.clock_ahead_s if life.number == 1 else 0.0
+        return lambda: utc_now() + timedelta(seconds=wrong_s)
+
+    def edit(self, index: int) -> None:
+        """Give the first shot of a storyboard another content."""
+        old = self.boards[index]
+        self.boards[index] = self.scenario.edited(old)
+        self.storyboards[index] = edit_first(self.storyboards[index], self.boards[index])
+        if all(shot.key != old[0].key for shot in self.boards[index]):
+            self.world.retired[prompt_of(old[0].key)] = trio.current_time()
 
     def board_folder(self, storyboard: Storyboard) -> Path:
         """Where a storyboard's journal, clips and film are."""
@@ -190,11 +208,11 @@ async def _services(stage: Stage, life: Life) -> AsyncIterator[Services]:
         key=KEY,
         submit_timeout_s=settings.submit_timeout_s,
         transport=door,
-        utc=utc_now,
+        utc=stage.clock(life),
     )
     downloader = Downloader(local=True, api_url=API, transport=door)
     account_file = parts.account_file(stage.folder, life.number)
-    account = parts.account(account_file, life, lambda: utc_now().timestamp())
+    account = parts.account(account_file, life, lambda: stage.clock(life)().timestamp())
     with account:
         async with http, downloader:
             yield Services(
@@ -206,7 +224,7 @@ async def _services(stage: Stage, life: Life) -> AsyncIterator[Services]:
                 studio=Studio(conform=partial(conform, life), deliver=never_delivered),
                 settings=settings,
                 reporter=Silent(),
-                clock=Clock(utc=utc_now, sleep=sleep),
+                clock=Clock(utc=stage.clock(life), sleep=sleep),
                 random=rng,
             )
 
@@ -228,7 +246,7 @@ async def _live(stage: Stage, life: Life, storyboards: Sequence[Storyboard]) -> 
         journals: dict[str, Journal] = {}
         for board in storyboards:
             folder = stage.parts.journal_folder(stage.board_folder(board), life.number)
-            journal = stack.enter_context(MortalJournal(folder, life, utc_now))
+            journal = stack.enter_context(MortalJournal(folder, life, stage.clock(life)))
             book = Book(journal.events())
             job = stage.job(board, book.ledger())
             jobs[board.name], books[board.name], journals[board.name] = job, book, journal
@@ -312,22 +330,29 @@ async def _session(
 async def _play(stage: Stage) -> None:
     """Lives one after the other until all is done, the last of them in a calm world."""
     scenario = stage.scenario
-    groups = [[board] for board in stage.storyboards] if scenario.together else [stage.storyboards]
+    numbers = range(len(stage.storyboards))
+    groups = [[number] for number in numbers] if scenario.together else [list(numbers)]
     async with trio.open_nursery() as nursery:
-        for boards in groups:
-            nursery.start_soon(_lives, stage, boards)
+        for group in groups:
+            nursery.start_soon(_lives, stage, group)
     stage.world.calm_down()
-    for boards in groups:
+    for group in groups:
+        boards = [stage.storyboards[number] for number in group]
         await _live(stage, _new_life(stage, None), boards)
     stage.world.catch_up()
 
 
-async def _lives(stage: Stage, boards: Sequence[Storyboard]) -> None:
+async def _lives(stage: Stage, numbers: Sequence[int]) -> None:
     fates: list[Fate | None] = [*stage.scenario.fates, *[None] * _MORE_LIVES]
     pauses_s = [*stage.scenario.pauses_s, *[1.0] * _MORE_LIVES]
-    for fate, pause_s in zip(fates, pauses_s, strict=True):
+    for lived, (fate, pause_s) in enumerate(zip(fates, pauses_s, strict=True)):
+        for number in numbers:
+            if stage.scenario.forgets == lived:
+                shutil.rmtree(stage.board_folder(stage.storyboards[number]))
+            if stage.scenario.edits == lived:
+                stage.edit(number)
         life = _new_life(stage, fate)
-        await _live(stage, life, boards)
+        await _live(stage, life, [stage.storyboards[number] for number in numbers])
         await trio.sleep(pause_s)
 
 
@@ -362,6 +387,7 @@ def run_scenario(
             trace=trace,
             world=world,
             storyboards=make_storyboards(scenario, folder),
+            boards=list(scenario.boards),
         )
         stages.append(stage)
         try:

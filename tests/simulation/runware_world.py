@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 import httpx
+import trio
 from simulation.world import Door, Order, Task
 
 _WAITING = frozenset({"created", "processing"})
@@ -47,12 +48,32 @@ class RunwareDoor(Door):
             duration=task["duration"],
             resolution=f"{min(task['width'], task['height'])}p",
         )
-        order.task_id = task["taskUUID"]
-        if order.task_id in self._world.tasks:
-            await self._life.wait(self._world.latency_s(), "conflict sent")
-            self._life.tick("conflict answered")
-            return self._error(400, "conflictTaskUUID", order.task_id)
-        return await self._submit(request, order)
+        order.task_id, order.results = task["taskUUID"], task["numberResults"]
+        known = self._world.remembered(order.task_id, trio.current_time())
+        if known is None:
+            return await self._submit(request, order)
+        await self._life.wait(self._world.latency_s(), "conflict sent")
+        kind = self._world.roll(self._world.scenario.faults.resend)
+        self._life.tick("conflict answered")
+        return (
+            self._error(400, "conflictTaskUUID", known.task_id)
+            if not kind
+            else (self._answer_otherwise(kind, known))
+        )
+
+    def _answer_otherwise(self, kind: str, known: Task) -> httpx.Response:
+        """A second sending that is looked at in another order than one might think: its id comes
+        last, or not at all."""
+        if kind == "429":
+            return self._too_many(kind)
+        if kind == "bare_404":
+            return self._answer(b"<html>nothing here", status=404)
+        if kind == "500":
+            return self._refuse(500, "try again")
+        known.hidden = True
+        if kind == "402":
+            return self._error(402, "insufficientCredits", known.task_id)
+        return self._error(400, "invalidValueUploadFailed", known.task_id)
 
     async def _keep_image(self, request: httpx.Request, task: dict[str, Any]) -> httpx.Response:
         world = self._world
@@ -68,8 +89,14 @@ class RunwareDoor(Door):
 
     async def _tell_details(self, task_id: str) -> httpx.Response:
         await self._life.wait(self._world.latency_s(), "details sent")
-        item = {"taskType": _DETAILS, "taskUUID": task_id, "request": [{}], "response": {}}
-        return self._answer({"data": [item] if task_id in self._world.tasks else []})
+        task = self._world.tasks.get(task_id)
+        item = {"taskType": _DETAILS, "taskUUID": task_id, "request": [{}]}
+        told: dict[str, Any] = {"data": [{"taskUUID": task_id}]}
+        if task is not None and task.hidden:
+            told = {"errors": [{"code": "invalidValueUploadFailed", "taskUUID": task_id}]}
+        # It is a record of what has been executed: what still runs is not in it.
+        is_there = task is not None and trio.current_time() >= task.ends_s
+        return self._answer({"data": [item | {"response": told}] if is_there else []})
 
     def _refuse(self, status: int, message: str) -> httpx.Response:
         if message == "Task not found":
@@ -94,7 +121,7 @@ class RunwareDoor(Door):
             return {"data": [], "errors": [error]}
         if word != "completed":
             return {"data": [item | {"status": word if word in _WAITING else str(word)}]}
-        outputs = data["outputs"] or [""]
+        outputs = data["outputs"] or [""] * self._world.tasks[task_id].results
         urls = [each["url"] if isinstance(each, dict) else each for each in outputs]
         flagged = bool(data.get("has_nsfw_contents", [False])[0])
         return {

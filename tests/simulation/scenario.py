@@ -73,6 +73,8 @@ DOWNLOAD_FAULTS = (
     "flipped",
     "hang",
 )
+# How a second sending of a known id may be answered, where a conflict would be the truth.
+RESEND_FAULTS = ("refused", "bare_404", "429", "402", "500")
 HISTORY_FAULTS = ("500", "429", "drop", "hang", "garbage", "half_json")
 OTHER_FAULTS = ("500", "429", "drop", "garbage", "hang")
 UPLOAD_FAULTS = ("500", "drop", "hang")
@@ -116,17 +118,20 @@ class Faults:
     history: dict[str, float] = field(default_factory=dict)
     other: dict[str, float] = field(default_factory=dict)
     upload: dict[str, float] = field(default_factory=dict)
+    resend: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedShot:
-    """A shot as the judge knows it: equal ``key`` means equal content."""
+    """A shot as the judge knows it: equal ``key`` means equal content; ``results`` takes at most
+    are made by one task."""
 
     shot_id: str
     key: int
     takes: int
     duration_s: int
     resolution: str
+    results: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +142,9 @@ class Scenario:
     processes of their own, at the same time, on one account. ``echo`` of inputs in the
     history: ``exact``, ``rewritten`` images, or ``none``. ``history_off``: seconds from the
     start during which the history answers nothing, infinite for ever. ``fates``: one for each
-    life that does not end as it pleases.
+    life that does not end as it pleases. ``forgets``: after how many lives a board's folder is
+    deleted, journal and all; ``edits``: after how many its first shot is given another content.
+    ``clock_ahead_s``: how far the program's own clock is ahead in the first life.
     """
 
     seed: int
@@ -164,11 +171,23 @@ class Scenario:
     strangers: int = 0
     skew_s: float = 0.0
     short_budget: bool = False
+    forgets: int | None = None
+    edits: int | None = None
+    clock_ahead_s: float = 0.0
 
     @property
     def shots(self) -> list[PlannedShot]:
         """Every shot of every storyboard."""
         return [shot for board in self.boards for shot in board]
+
+    def edited(self, board: tuple[PlannedShot, ...]) -> tuple[PlannedShot, ...]:
+        """A board whose first shot shows something else; the others are as they were."""
+        first, *rest = board
+        return (replace(first, key=first.key + EDITED), *rest)
+
+
+# Added to a shot's key where its content is changed between two lives.
+EDITED = 1000
 
 
 def plain_board(shots: int, *, first: int = 0) -> tuple[PlannedShot, ...]:
@@ -201,9 +220,11 @@ def random_scenario(seed: int, *, shots: int = 20, provider: str = "wavespeed") 
     if rng.random() < 0.15:
         off_s = rng.choice((20.0, 300.0, float("inf")))
     together = len(boards) > 1 and rng.random() < 0.5
+    chosen = _chosen_ids(seed, boards, roughness) if provider == "runware" else None
+    boards = boards if chosen is None else chosen.boards
     echo = rng.choice(("exact", "exact", "exact", "none", "rewritten"))
     strangers = rng.choice((0, 0, 0, 1, 3, 130))
-    return Scenario(
+    made = Scenario(
         seed=seed,
         boards=boards,
         provider=provider,
@@ -228,6 +249,62 @@ def random_scenario(seed: int, *, shots: int = 20, provider: str = "wavespeed") 
         strangers=strangers,
         skew_s=rng.choice((0.0, 0.0, -40.0, 40.0, 86_400.0, -86_400.0)),
         short_budget=rng.random() < 0.03,
+    )
+    return made if chosen is None else chosen.put_on(made)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ChosenIds:
+    """What can go wrong only where the ids of tasks are ours."""
+
+    boards: tuple[tuple[PlannedShot, ...], ...]
+    resend: dict[str, float]
+    forgets: int | None
+    edits: int | None
+    clock_ahead_s: float
+
+    def put_on(self, scenario: Scenario) -> Scenario:
+        pauses_s = scenario.pauses_s
+        if self.clock_ahead_s and pauses_s:
+            # A day and more, so that the provider may have forgotten an id.
+            pauses_s = (30 * 3600.0, *pauses_s[1:])
+        return replace(
+            scenario,
+            faults=replace(scenario.faults, resend=self.resend),
+            forgets=self.forgets,
+            edits=self.edits,
+            clock_ahead_s=self.clock_ahead_s,
+            pauses_s=pauses_s,
+        )
+
+
+def _chosen_ids(
+    seed: int, boards: tuple[tuple[PlannedShot, ...], ...], roughness: float
+) -> _ChosenIds:
+    # A source of its own: the rest of a seed is the same story on every provider.
+    rng = random.Random(f"chosen ids {seed}")
+    if rng.random() < 0.4:
+        boards = tuple(
+            tuple(
+                replace(shot, takes=rng.choice((1, 2, 3)), results=rng.choice((1, 2)))
+                if rng.random() < 0.5
+                else shot
+                for shot in board
+            )
+            for board in boards
+        )
+    armed = [kind for kind in RESEND_FAULTS if rng.random() < 0.4]
+    chance = rng.choice((roughness, 2 * roughness, 0.6))
+    forgets = rng.choice((1, 2)) if rng.random() < 0.2 else None
+    edits = rng.choice((1, 1, 2)) if rng.random() < 0.3 else None
+    ahead_s = rng.choice((0.0,) * 8 + (20 * 3600.0, 40 * 3600.0, -20 * 3600.0))
+    return _ChosenIds(
+        boards=boards,
+        resend={kind: chance / max(len(armed), 1) for kind in armed},
+        forgets=forgets,
+        # Without a journal nobody knows what was asked for before, nor by which id.
+        edits=edits if forgets is None else None,
+        clock_ahead_s=ahead_s if forgets is None else 0.0,
     )
 
 

@@ -7,9 +7,12 @@ The full one is ``make soak``. A failing seed replays exactly:
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
+from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
-from simulation.broken import BROKEN, BROKEN_RUNWARE
+from simulation.broken import BROKEN, BROKEN_RUNWARE, CARES
 from simulation.figures import (
     DOUBT_FAULTS,
     ambiguous,
@@ -65,6 +68,19 @@ def test_a_program_that_is_wrong_about_ids_is_caught(name: str) -> None:
         if any(breach.startswith(verdict) for breach in found):
             return
     pytest.fail(f"{name} went through {CAUGHT_WITHIN} seeds")
+
+
+@pytest.mark.parametrize("name", CARES)
+def test_each_care_about_ids_is_needed_and_enough(name: str) -> None:
+    care = CARES[name]
+    worlds = [replace(care.scenario, seed=seed) for seed in range(10)]
+    for world in worlds:
+        assert not run_scenario(world, judge=judge).breaches
+    with ExitStack() as stack:
+        for place, other in care.without:
+            stack.enter_context(patch(place, other))
+        results = [run_scenario(world, parts=care.parts, judge=judge) for world in worlds]
+    assert any(breach.startswith(care.verdict) for one in results for breach in one.breaches)
 
 
 @pytest.mark.parametrize("seed", [3, 11])

@@ -30,6 +30,8 @@ KEY = "canary-key-of-the-simulation"
 MODEL = "x-ai/grok-imagine-video/reference-to-video"
 START = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 _CENTS_PER_SECOND = 5
+# How long a client may rely on an id that was used being refused.
+_IDS_REMEMBERED_S = 86_400.0
 # Longer than any limit of the scenarios, and as long as a provider lets a task go on.
 _STUCK_S = 2400.0
 _FAILED_STATUS = {
@@ -44,9 +46,11 @@ SPOILT_FATES = frozenset({*_FAILED_STATUS, "barren"})
 
 
 class Order(dict[str, Any]):
-    """A body with the id that its sender chose for the task, where it may."""
+    """A body with the id that its sender chose for the task, where it may, and how many results
+    it asks for."""
 
     task_id = ""
+    results = 1
 
 
 @dataclass(slots=True)
@@ -64,6 +68,9 @@ class Task:
     told_done: int = 0
     bad_clips: int = 0
     url_nonce: int = 0
+    results: int = 1
+    # The archive keeps the last answer only: a refused second sending may hide the task.
+    hidden: bool = False
 
 
 @dataclass(slots=True)
@@ -91,6 +98,8 @@ class World:
     violations: list[str] = field(default_factory=list)
     uploaded: dict[str, bytes] = field(default_factory=dict)
     dead_urls: set[str] = field(default_factory=set)
+    # Words that no shot asks for any more, and since when.
+    retired: dict[str, float] = field(default_factory=dict)
     polls: int = 0
     requests: int = 0
     faults_played: int = 0
@@ -127,14 +136,27 @@ class World:
         due = sorted((one for one in self.late if one[0] <= now_s), key=lambda one: one[0])
         self.late = [one for one in self.late if one[0] > now_s]
         for at_s, body in due:
-            self.take_in(body, at_s, accept=True)
+            self.take_in(body, at_s, accept=True, late=True)
 
-    def take_in(self, body: dict[str, Any], at_s: float, *, accept: bool) -> Task | None:
-        """A paid request has come in at the door."""
-        chosen = getattr(body, "task_id", "")
-        if chosen in self.tasks:
+    def remembered(self, task_id: str, at_s: float) -> Task | None:
+        """The task of an id, as far as an id that was used is refused."""
+        task = self.tasks.get(task_id)
+        is_new = task is not None and at_s - task.created_s < _IDS_REMEMBERED_S
+        return task if is_new else None
+
+    def take_in(
+        self, body: dict[str, Any], at_s: float, *, accept: bool, late: bool = False
+    ) -> Task | None:
+        """A paid request has come in at the door; ``late``: its sender is gone."""
+        chosen, prompt = getattr(body, "task_id", ""), str(body["prompt"])
+        if self.remembered(chosen, at_s) is not None:
             # The same id again: refused, and no further start.
             return None
+        if accept and not late and prompt in self.retired:
+            self.violations.append(f"BOUGHT FOR NOBODY: {prompt!r}")
+        if accept and chosen in self.tasks:
+            # Forgotten, and made anew: both are paid.
+            self.tasks[f"{chosen} before {at_s}"] = self.tasks.pop(chosen)
         if accept or not chosen:
             self.arrivals_s.append(at_s)
         self.asked_for.append(str(body["prompt"]))
@@ -179,6 +201,7 @@ class World:
             created_s=at_s,
             ends_s=at_s + (_STUCK_S if fate == "stuck" else lasts_s),
             cents=_cents(self.scenario.provider, body),
+            results=getattr(body, "results", 1),
             fate=fate,
             mood=mood,
         )
@@ -351,11 +374,11 @@ class Door(httpx.AsyncBaseTransport):
         watch.told_the_end = True
         task.url_nonce += 1
         url = f"http://{_CDN_HOST}/{task.task_id}/{task.url_nonce}/clip.mp4"
-        data["outputs"] = [url]
+        data["outputs"] = [url, *(url.replace("clip", f"clip{n}") for n in range(1, task.results))]
         if task.fate == "two_outputs":
             data["outputs"].append(f"http://{_CDN_HOST}/{task.task_id}/decoy/clip.mp4")
         if task.fate == "object_output":
-            data["outputs"] = [{"url": url}]
+            data["outputs"] = [{"url": each} for each in data["outputs"]]
         data["has_nsfw_contents"] = [task.fate == "flagged"]
         return data
 
@@ -622,7 +645,8 @@ def _cents(provider: str, body: dict[str, Any]) -> Decimal:
     if provider == "wavespeed":
         return Decimal(_CENTS_PER_SECOND * int(body["duration"]))
     per_s = 5 if body["resolution"] == "480p" else 7
-    return Decimal(per_s * int(body["duration"])) + Decimal("0.2")
+    results = getattr(body, "results", 1)
+    return Decimal(per_s * int(body["duration"]) * results) + Decimal("0.2")
 
 
 def _age(task: Task) -> tuple[float, str]:

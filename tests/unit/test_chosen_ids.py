@@ -10,6 +10,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
+import anyio
 import pytest
 from fakes import CHOSEN, World, completed, failed, processing
 from support import make_shot, make_storyboard
@@ -51,6 +52,7 @@ def shot(name: str, *, takes: int = 1, results: int = 1) -> Shot:
 
 ONE = make_storyboard(shot("a"))
 DONE = completed("https://cdn.example/1.mp4")
+BOTH = completed("https://cdn.example/1.mp4", "https://cdn.example/2.mp4")
 
 
 @pytest.mark.anyio
@@ -240,6 +242,63 @@ async def test_takes_whose_answer_is_lost_are_settled_together(world: World) -> 
     assert outcome.exit_code is ExitCode.DONE
     assert len(world.provider.submitted) == len(world.provider.tasks) == 1
     assert {attempt.task_id for attempt in outcome.ledger.attempts} == set(world.provider.tasks)
+
+
+@pytest.mark.anyio
+async def test_two_takes_never_ask_about_their_task_at_the_same_time(world: World) -> None:
+    storyboard = make_storyboard(shot("a", takes=2, results=2))
+    asking = most = 0
+
+    async def slow_look() -> TaskStatus:
+        nonlocal asking, most
+        asking += 1
+        most = max(most, asking)
+        await world.clock.sleep(30)
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()
+        asking -= 1
+        return processing() if len(world.provider.looks) < 6 else BOTH
+
+    def make(request: TakeRequest) -> str:
+        world.provider.statuses[request.task_id] = [slow_look]
+        return str(world.provider.make_task(request))
+
+    world.provider.submits = [make]
+    (outcome,) = await world.run(storyboard)
+    assert outcome.exit_code is ExitCode.DONE
+    assert most == 1
+
+
+@pytest.mark.anyio
+async def test_the_providers_clock_is_known_before_the_first_intent(world: World) -> None:
+    """By it a later run reckons how old an id is; nothing else asks before the submission."""
+
+    def answer() -> TaskStatus:
+        world.provider.server_ahead_s = -72_000.0
+        raise UnknownTask("no")
+
+    status = world.provider.status
+
+    async def first_look(task_id: str, results: int = 1) -> TaskStatus:
+        if world.provider.server_ahead_s is None:
+            answer()
+        return await status(task_id, results)
+
+    world.provider.status = first_look
+    await world.run(make_storyboard(shot("a"), shot("b")))
+    told = [e.data for e in world.events(ONE) if e.kind == "intent"]
+    assert [data["server_ahead_s"] for data in told] == [-72_000.0] * 2
+
+
+@pytest.mark.anyio
+async def test_a_clock_that_cannot_be_asked_for_stops_nothing(world: World) -> None:
+    async def down(task_id: str, results: int = 1) -> TaskStatus:
+        del world.provider.status
+        raise Unavailable("down")
+
+    world.provider.status = down
+    (outcome,) = await world.run(ONE)
+    assert outcome.exit_code is ExitCode.DONE
 
 
 async def leave_in_doubt(world: World, storyboard: Storyboard, *, made: bool) -> None:
