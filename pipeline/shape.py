@@ -362,12 +362,15 @@ def _side(found: _Found) -> Words:
     )
 
 
-def _range(least: int, most: int, example: str) -> Callable[[_Found], Words]:
+def _range(
+    least: int, most: int, example: str, *, has_nearest: bool = True
+) -> Callable[[_Found], Words]:
     def explain(found: _Found) -> Words:
-        return (
-            f"must be a whole number from {least:,} to {most:,}; found {found.words}",
-            f"write {example}, or leave it out",
-        )
+        message = f"must be a whole number from {least:,} to {most:,}; found {found.words}"
+        if type(found.value) is not int or not has_nearest:
+            return message, f"write {example}, or leave it out"
+        nearest = min(max(found.value, least), most)
+        return message, f"the nearest is {example.partition(':')[0]}: {nearest}; or leave it out"
 
     return explain
 
@@ -421,7 +424,8 @@ _BY_KEY: Mapping[str, Callable[[_Found], Words]] = {
     "outputFormat": _format,
     "outputQuality": _range(20, 99, "outputQuality: 95"),
     "numberResults": _range(1, 4, "numberResults: 2"),
-    "ttl": _range(60, 31_536_000, "ttl: 86400"),
+    # The least would have a clip deleted a minute after it was paid.
+    "ttl": _range(60, 31_536_000, "ttl: 86400", has_nearest=False),
     "uploadEndpoint": _endpoint,
     "checkContent": _check_content,
     "mode": _mode,

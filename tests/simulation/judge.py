@@ -153,7 +153,9 @@ def _ending(stage: Stage, name: str, ledger: Ledger, attempts: list[Attempt]) ->
     }
     if last.code is None or not explained.get(last.code, False):
         breaches.append(f"{name} ends with {last.code!r} in a calm world, unexplained")
-    for attempt in ledger.attempts:
+    # An edit may cost more than is left: then nothing at all is done until a person has decided.
+    is_held_up = last.code is ExitCode.OVER_BUDGET and stage.scenario.edits is not None
+    for attempt in () if is_held_up else ledger.attempts:
         task = world.tasks.get(attempt.task_id or "")
         if task is None:
             continue
