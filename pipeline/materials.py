@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
+from pipeline.errors import FileMissing, PlateRefused
 from pipeline.film.sources import Opened, Outcome, SourceKind
 from pipeline.film.spec import FilmFile
 from pipeline.images import locate, open_image, read_bytes
@@ -20,7 +20,6 @@ from pipeline.media.recording import open_recording
 from pipeline.text import shown
 
 MAX_PICTURE_BYTES = 200_000_000
-MAX_FONT_BYTES = 50_000_000
 MAX_CAPTION_BYTES = 2_000_000
 
 
@@ -64,18 +63,15 @@ def _open_picture(path: Path, source: str) -> Outcome:
 
 
 def _open_font(path: Path, source: str) -> Outcome:
-    from PIL import ImageFont  # noqa: PLC0415 - only films with a font of their own need it
+    from pipeline.typefaces import faces  # noqa: PLC0415 - only films with a font of their own need it
 
-    data = _read(path, source, MAX_FONT_BYTES, "name a TTF or OTF file")
+    data = _read(path, source, faces.MAX_FONT_BYTES, "name a TTF or OTF file")
     if isinstance(data, ImageRefused):
         return data
     try:
-        ImageFont.truetype(BytesIO(data), 24).getlength("Aa")
-    except (OSError, ValueError, MemoryError):
-        return ImageRefused(
-            message=f'"{shown(source)}" is no font that can be opened',
-            hint="name a TTF or OTF file",
-        )
+        faces.family(faces.Weight.REGULAR, path)
+    except (FileMissing, PlateRefused) as error:
+        return ImageRefused(message=error.message, hint=error.hint)
     return _opened(path, source, data)
 
 

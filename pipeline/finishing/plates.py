@@ -127,9 +127,7 @@ def strip_px(size: Size) -> int:
     return 2 * round(_STRIP * min(size) / 2)
 
 
-def burn_in(
-    size: Size, *, left: str, right: str, middle: str = "", at_top: bool = False
-) -> Image.Image:
+def burn_in(size: Size, *, left: str, right: str, middle: str = "") -> Image.Image:
     """The strip of an animatic: a transparent layer of the whole picture, RGBA.
 
     Args:
@@ -140,7 +138,7 @@ def burn_in(
     canvas = Image.new("RGBA", size)
     short = min(size)
     high_px, margin_px = strip_px(size), round(0.03 * short)
-    top = 0 if at_top else size[1] - high_px
+    top = size[1] - high_px
     canvas.paste((8, 9, 12, 178), (0, top, size[0], top + high_px))
     room_px = size[0] - 2 * margin_px
     letters_px, least_px = _STRIP_LETTERS * short, _STRIP_LEAST * short

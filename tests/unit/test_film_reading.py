@@ -399,6 +399,12 @@ def test_two_of_one_shape_are_told_apart_by_their_length() -> None:
             "film.deliverables[1]",
             "its file would be ad_1x1_18s.mp4, as that of deliverables[0]",
         ),
+        (
+            "captions: en.srt\ndeliverables: [{name: x, file: ad.mp4}, {name: y, file: ad.webm, "
+            "profile: webm}]",
+            "film.deliverables[1]",
+            "its caption file would be called as that of ad.mp4",
+        ),
         ("deliverables: [{file: x.mov}]", "film.deliverables[0].file", "web makes .mp4 files"),
         ("deliverables: [{file: nul}]", "film.deliverables[0].file", "Windows keeps it"),
         ("deliverables: [{file: '{nam}'}]", "film.deliverables[0].file", "{name}?"),

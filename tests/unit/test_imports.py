@@ -122,6 +122,7 @@ SIDEWAYS = {
     ("wording", "typefaces"): "which are looked for in the fonts",
     ("materials", "images"): "a logo or card is judged as any other picture",
     ("materials", "media"): "and a recording by what decodes it",
+    ("materials", "typefaces"): "and a font by what draws its letters",
     ("conversion", "images"): "what was converted is judged as any other picture",
     ("probing", "download"): "the same rules say where any stranger's address may lead",
     ("workspace", "journal"): "whose folder it is stands in its journal",

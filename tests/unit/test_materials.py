@@ -17,6 +17,7 @@ from pipeline.film.sources import Opened, Outcome, SourceKind
 from pipeline.library import ImageRefused
 from pipeline.manifest import read_manifest
 from pipeline.materials import open_materials
+from pipeline.typefaces import faces
 
 SRT = "1\n00:00:01,000 --> 00:00:02,000\nGr\u00fc\u00dfe\n"
 
@@ -153,9 +154,17 @@ def test_a_picture_may_be_larger_than_a_provider_takes_but_not_of_another_kind(
     assert "--convert-images" not in found.hint
 
 
-def test_only_a_font_is_a_font(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"OTTO" + bytes(100))
-    assert "no font" in refused(SourceKind.FONT, tmp_path).message
+def test_only_a_font_that_can_be_drawn_is_a_font(tmp_path: Path) -> None:
+    fonts = Path(faces.__file__).parent / "fonts"
+    whole = (fonts / "NotoSansThai-Bold.ttf").read_bytes()
+    (tmp_path / "x").write_bytes(whole)
+    assert isinstance(opened(SourceKind.FONT, tmp_path), Opened)
+    no_outlines = (b"OTTO" + bytes(100), whole.replace(b"glyf", b"glyx"), b"wOFF" + whole)
+    for number, data in enumerate(no_outlines):
+        (tmp_path / str(number)).write_bytes(data)
+        found = refused(SourceKind.FONT, tmp_path, str(number))
+        assert "not a font with outlines" in found.message
+        assert "TTF or OTF" in found.hint
 
 
 def test_a_manifest_is_read_with_the_files_that_its_film_names(

@@ -121,15 +121,14 @@ def test_empty_caption_is_nothing() -> None:
 
 
 @EVERY_SIZE
-@pytest.mark.parametrize("at_top", [True, False])
-def test_strip_lies_along_one_edge(size: tuple[int, int], at_top: bool) -> None:
+def test_strip_lies_along_the_bottom(size: tuple[int, int]) -> None:
     strip = plates.burn_in(
-        size, left="a-very-long-shot-name" * 5, right="00:00:01:00 – 00:00:02:12", at_top=at_top
+        size, left="a-very-long-shot-name" * 5, right="00:00:01:00 – 00:00:02:12"
     )
     left, top, right, bottom = seen(strip)
     assert (left, right) == (0, size[0])
     assert bottom - top < 0.07 * min(size)
-    assert (top == 0) if at_top else (bottom == size[1])
+    assert bottom == size[1]
 
 
 def test_strip_keeps_its_timecode_whole_however_long_the_name_is() -> None:
