@@ -145,8 +145,11 @@ def _own(path: Path) -> Face:
 def _own_face(path: Path, modified_ns: int, size_bytes: int) -> Face:  # noqa: ARG001 - the key
     face = _face(path.read_bytes(), pitch_em=_PLAIN_PITCH)
     outlines = hb.RasterDraw()
+    # A font whose outlines are missing draws every letter without an error, as nothing.
     draws = any(
         outlines.draw_glyph_or_fail(face.font, glyph)
+        and (extents := face.font.get_glyph_extents(glyph)) is not None
+        and extents.width != 0
         for code in sorted(face.characters)[:200]
         if (glyph := face.font.get_nominal_glyph(code)) is not None
     )
