@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,6 +71,7 @@ _TIMES = {
 # From a disk too small for the journal to one that holds the film.
 _DISKS_KIB = range(8, 264, 8)
 _INCIDENT_WORKERS = 4
+_REPEATED = "two or three kills, random moments"
 _FAILURES_SHOWN = 20
 
 
@@ -200,6 +201,7 @@ class Soak:
         complete = complete and all(phase.is_whole for phase in self.phases)
         incidents = [played.figures() for played in self.incidents]
         faults = Counter(fault.kind for result in results for fault in result.faults)
+        phases = [phase.figures() for phase in self.phases]
         return {
             "proof": "kill loop",
             "passed": complete and not failures and all(each["passed"] for each in incidents),
@@ -218,8 +220,8 @@ class Soak:
             "faults": {kind.value: faults[kind] for kind in FaultKind},
             "hung_and_played_again": sum(loop.hung_once for loop in self.loops),
             "drawn_again": sum(loop.redrawn for loop in self.loops),
-            "goals": goals_of(incidents, self.phases),
-            "phases": [phase.figures() for phase in self.phases],
+            "goals": goals_of(incidents, phases),
+            "phases": phases,
             "incidents": incidents,
             "failures": [
                 {
@@ -255,7 +257,7 @@ def soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for name, drawn in (
         ("one kill, exact moment", points),
         ("one kill, random moment", chance),
-        ("two or three kills, random moments", repeated),
+        (_REPEATED, repeated),
     ):
         play = partial(loop.play_all, drawn, until_s=run.until_s)
         run.play(Phase(name=name, wanted=len(drawn)), play)
@@ -343,16 +345,52 @@ _GOALS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def goals_of(incidents: Sequence[dict[str, Any]], phases: Sequence[Phase]) -> list[dict[str, Any]]:
+# Each with what it asks for, how many points that are, and the phases that play them.
+_KILL_GOALS: dict[str, tuple[str, int, tuple[str, ...]]] = {
+    "G1": (
+        "1,000 kill points: nothing billed twice, no paid clip lost, no violation, one film",
+        1000,
+        ("one kill, exact moment", "one kill, random moment"),
+    ),
+    "G2": ("200 runs killed two or three times: the same", 200, (_REPEATED,)),
+}
+
+
+def goals_of(
+    incidents: Sequence[Mapping[str, Any]], phases: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """Each goal by its name: its figure, and whether it was reached; None where not all is played.
 
     G6 counts the violations in the provider's books of every run of the kill loop besides.
+
+    Args:
+        incidents: their figures.
+        phases: likewise.
     """
+    return [*_goals_of_kills(phases), *_goals_of_incidents(incidents, phases)]
+
+
+def _goals_of_kills(phases: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for goal, (asks_for, least, names) in _KILL_GOALS.items():
+        rows = [phase for phase in phases if phase["name"] in names]
+        points = sum(row["points"] for row in rows)
+        faults = Counter[str]()
+        for row in rows:
+            faults.update(row["faults"])
+        counted = ", ".join(f"{kind} {faults[kind]}" for kind in FaultKind)
+        yield {
+            "goal": goal,
+            "asks_for": asks_for,
+            "figure": f"{points} runs: {counted}",
+            "reached": None if points < least else not any(row["failed"] for row in rows),
+        }
+
+
+def _goals_of_incidents(
+    incidents: Sequence[Mapping[str, Any]], phases: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
     played = {one["name"]: one for one in incidents}
-    faults = Counter(
-        fault.kind for phase in phases for result in phase.results for fault in result.faults
-    )
-    goals = []
+    violations = sum(phase["faults"][FaultKind.VIOLATION] for phase in phases)
     for goal, (asks_for, names) in _GOALS.items():
         rows = [played[name] for name in names if name in played]
         words = [
@@ -362,12 +400,9 @@ def goals_of(incidents: Sequence[dict[str, Any]], phases: Sequence[Phase]) -> li
         ]
         reached = all(row["passed"] for row in rows) if len(rows) == len(names) else None
         if goal == "G6":
-            words.insert(0, f"{faults[FaultKind.VIOLATION]} violations in killed runs")
-            reached = None if reached is None else reached and not faults[FaultKind.VIOLATION]
-        goals.append(
-            {"goal": goal, "asks_for": asks_for, "figure": "; ".join(words), "reached": reached}
-        )
-    return goals
+            words.insert(0, f"{violations} violations in killed runs")
+            reached = None if reached is None else reached and not violations
+        yield {"goal": goal, "asks_for": asks_for, "figure": "; ".join(words), "reached": reached}
 
 
 def machine() -> dict[str, Any]:

@@ -82,6 +82,18 @@ def _goals(report: dict[str, Any]) -> list[dict[str, Any]]:
                 "reached": not polls["violations"] and polls["polls"] <= 1.3 * polls["fair_polls"],
             },
         ]
+    if "ambiguous" in report:
+        unclear = report["ambiguous"]
+        goals.append(
+            {
+                "goal": "G3",
+                "asks_for": "unclear answers of every kind at 30 %, 20 seeds of 20 shots each: one "
+                "task a shot; none sent again without a history",
+                "figure": f"{unclear['failures']} of {unclear['run']} runs failed, "
+                f"{unclear['shots']} tasks for {20 * unclear['run']} shots",
+                "reached": not unclear["failures"],
+            }
+        )
     if "seeds" in report:
         seeds = report["seeds"]
         rates = seeds["over_a_limit"]
