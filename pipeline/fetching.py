@@ -102,12 +102,19 @@ class Fetcher:
     async def follow_lost(self, production: Production, attempt: Attempt, reason: str) -> None:
         """Look once, free, whether a clip that was given up is there after all; then as ``follow``.
 
+        It may have come back to its folder, as when a disk was not mounted.
+
         Args:
             reason: what is said where nothing has changed.
         Raises:
             Rejected: it is still lost, or was for so long that nobody asks any more.
             Unavailable: nobody could be asked; a later run asks again.
         """
+        if attempt.clip_sha256 is not None and await self._finish(production, attempt):
+            self._services.reporter.note(
+                production.storyboard.name, f"{attempt.slate} was given up; its clip is back"
+            )
+            return
         lost = Rejected(reason)
         age = self._services.clock.utc() - attempt.changed_at
         if attempt.task_id is None or age > _LOOKED_AT_AGAIN:
@@ -278,11 +285,15 @@ class Fetcher:
             self._services.account.settle(costs_usd)
 
     def _compare_cost(self, production: Production, attempt: Attempt, status: TaskStatus) -> None:
-        """Say where a task cost another sum than the price list has for it."""
+        """Say where a task cost another sum than the price list has for it.
+
+        Of a clip of unknown length that was the most it could cost: less is no surprise.
+        """
         cost_usd = status.cost_usd or Decimal(0)
         same = _takes_of_task(production, attempt)[: len(status.outputs)]
         listed_usd = sum((each.price_usd for each in same), Decimal(0))
-        if differs(cost_usd, listed_usd):
+        is_less = attempt.expected_s is None and cost_usd < listed_usd
+        if differs(cost_usd, listed_usd) and not is_less:
             self._services.reporter.note(
                 production.storyboard.name,
                 f"{attempt.slate}: the provider says that task {attempt.task_id} cost "

@@ -16,7 +16,7 @@ import anyio
 
 from pipeline.asking import ask_by_id, hint_of
 from pipeline.errors import ProviderError, SubmissionInDoubt
-from pipeline.ledger import Attempt, Ledger
+from pipeline.ledger import DOUBTFUL, Attempt, Ledger
 from pipeline.pricing import dollars
 from pipeline.production import Services
 from pipeline.providers.base import BillingRow, HistoryItem
@@ -131,7 +131,7 @@ async def find_task(
             ) from exc
         shown |= {item.task_id for item in found}
         strangers = [item for item in found if not is_held(services, attempt, item.task_id, taken)]
-        choice = _decide(services, attempt, strangers)
+        choice = _decide(services, attempt, strangers, alike=_alike(attempt, attempts))
         if choice is not None:
             await _prove(services, attempt, choice, attempts)
             return choice.task_id
@@ -161,26 +161,54 @@ def _earliest(services: Services, attempt: Attempt) -> datetime:
     return attempt.intended_at + timedelta(seconds=ahead_s) - _CLOCK_SLACK
 
 
+def _latest(services: Services, attempt: Attempt) -> datetime:
+    """When, by the provider's clock, the history shows what the submission made, at the latest.
+
+    A task that was made later was ordered by somebody else: nothing is bought again before then.
+    """
+    known_s = (attempt.server_ahead_s, services.provider.server_ahead_s, 0.0)
+    ahead_s = max(seconds for seconds in known_s if seconds is not None)
+    settings = services.settings
+    patience_s = settings.submit_timeout_s + settings.settle_s
+    return attempt.intended_at + timedelta(seconds=ahead_s + patience_s)
+
+
+def _alike(attempt: Attempt, attempts: Iterable[Attempt]) -> int:
+    """How many submissions in doubt asked for the very same, the attempt itself among them."""
+    return sum(
+        known.state in DOUBTFUL
+        and known.account == attempt.account
+        and known.request == attempt.request
+        for known in attempts
+    )
+
+
 def _decide(
-    services: Services, attempt: Attempt, strangers: list[HistoryItem]
+    services: Services, attempt: Attempt, strangers: list[HistoryItem], *, alike: int
 ) -> HistoryItem | None:
     """Which of the tasks that nobody here started is ours, if any.
 
     One that shows no inputs is returned only where nothing else could be ours; that it is, is
-    for the bill to prove.
+    for the bill to prove. Tasks of the same inputs can stand for each other: where there are no
+    more of them than doubts that asked for just that, the oldest is as good as any.
+
+    Args:
+        alike: how many doubts asked for what the attempt did, itself included.
     """
     request = attempt.request or {}
+    latest = _latest(services, attempt)
     ours, blind, near = [], [], []
     for item in strangers:
         if item.inputs is None:
-            blind.append(item)
+            if item.created_at <= latest + _CLOCK_SLACK:
+                blind.append(item)
         elif services.provider.same_request(item.inputs, request):
             ours.append(item)
         elif _same_words(item.inputs, request):
             near.append(item)
-    if len(ours) == 1:
-        return ours[0]
-    if not ours and not near and len(blind) == 1:
+    if ours and len(ours) <= max(alike, 1):
+        return min(ours, key=lambda item: item.created_at)
+    if not ours and not near and len(blind) == 1 and blind[0].created_at <= latest:
         return blind[0]
     candidates = ours or [*near, *blind]
     if not candidates:

@@ -305,6 +305,26 @@ async def test_a_loss_is_looked_at_once_a_run_and_for_a_week(world: World) -> No
 
 
 @pytest.mark.anyio
+async def test_a_lost_clip_that_is_back_in_its_folder_is_taken_up_without_asking(
+    world: World,
+) -> None:
+    """As of a disk that was not mounted while the provider still had the clip."""
+    await follow(world, completed(URL))
+    clip = world.clip(BOARD, "opening_tk01.mp4")
+    away = clip.rename(clip.with_name("away"))
+    world.downloader.script = [UrlExpired("404")] * 9
+    world.provider.statuses["task-a1"] = [UNKNOWN]
+    await world.run(BOARD)
+    assert state_of(world) is AttemptState.LOST
+    away.rename(clip)
+    before = len(world.provider.looks)
+    (outcome,) = await world.run(BOARD)
+    assert outcome.exit_code is ExitCode.DONE
+    assert state_of(world) is AttemptState.VERIFIED
+    assert len(world.provider.looks) == before
+
+
+@pytest.mark.anyio
 async def test_a_loss_that_cannot_be_asked_for_stays_as_it_is(world: World) -> None:
     await follow(world, UNKNOWN)
     world.provider.statuses["task-a1"] = [Unavailable("503")]

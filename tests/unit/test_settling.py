@@ -218,6 +218,49 @@ async def test_with_two_doubts_open_echoed_inputs_still_decide(
 
 
 @pytest.mark.anyio
+async def test_equal_tasks_are_shared_out_among_the_doubts_that_asked_for_them(
+    world: World, services: Services
+) -> None:
+    """Takes of one shot: any of them is as good as another, if there are not more than doubts."""
+    three = ledger("a1", "a2", "a3")
+    equal = [item(f"t{n}", REQUEST, NOON + timedelta(seconds=5 - n)) for n in (1, 2, 3)]
+    world.provider.histories = [equal]
+    assert await settle(services, ledgers=(three,)) == "t3"
+    world.provider.histories = [equal]
+    with pytest.raises(SubmissionInDoubt, match="more than one task could be it: t1, t2, t3"):
+        await settle(services, ledgers=(ledger("a1", "a2"),))
+
+
+@pytest.mark.anyio
+async def test_doubts_that_asked_for_something_else_make_no_task_of_ours(
+    world: World, services: Services
+) -> None:
+    other = ledger("b1", request=REQUEST | {"duration": 10})
+    elsewhere = ledger("c1", account="another")
+    world.provider.histories = [[item("t1", REQUEST), item("t2", REQUEST)]]
+    with pytest.raises(SubmissionInDoubt, match="more than one task"):
+        await settle(services, ledgers=(ledger("a1"), other, elsewhere))
+
+
+@pytest.mark.anyio
+async def test_a_task_without_inputs_made_long_after_the_submission_is_somebody_elses(
+    world: World, services: Services
+) -> None:
+    """What the history shows of us, it shows before it is trusted; a minute or two is clocks."""
+    services.account.answered("before", "a-task-of-ours")
+    patience_s = services.settings.submit_timeout_s + services.settings.settle_s
+    trusted_at = NOON + timedelta(seconds=patience_s)
+    for late_s, found in ((0, "theirs"), (130, None)):
+        later = item("theirs", at=trusted_at + timedelta(seconds=late_s))
+        world.provider.histories = [[later], [later]]
+        assert await settle(services) == found
+    soon = item("theirs", at=trusted_at + timedelta(seconds=10))
+    world.provider.histories = [[soon]]
+    with pytest.raises(SubmissionInDoubt, match="theirs may be it or not"):
+        await settle(services)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     "failure",
     [Unavailable("down"), RateLimited("slow"), KeyRefused("no"), SubmissionInDoubt("never")],
