@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from fractions import Fraction
 from types import MappingProxyType
 
 from pipeline.model import Container, Resolution, ShotKind, Size
@@ -29,7 +30,8 @@ class Offer:
 
     ``resolutions`` that may be named; ``sizes`` in pixels that may be named instead (empty: none),
     the first of each being what is bought where neither is named. Both empty: the picture follows
-    from the input. ``why`` explains a limit that the provider's own page does not show.
+    from the input. ``why`` explains a limit that the provider's own page does not show;
+    ``sure_input_s`` is up to what length a clip that goes in is taken without doubt (None: any).
     """
 
     durations_s: tuple[int, ...]
@@ -38,6 +40,7 @@ class Offer:
     min_references: int = 0
     max_references: int = 0
     why: str = ""
+    sure_input_s: Fraction | None = None
 
 
 class PromptDialect(StrEnum):
@@ -93,6 +96,8 @@ class Capabilities:
 
 
 _BOTH = (Resolution.P720, Resolution.P480)
+# Seconds of the longest clip that anybody edits: what an edit of one behind an address can cost.
+LONGEST_EDIT_S = 10
 
 WAVESPEED = Capabilities(
     provider="wavespeed",
@@ -162,7 +167,14 @@ RUNWARE = Capabilities(
             ),
             ShotKind.TEXT: Offer(durations_s=tuple(range(1, 16)), sizes=_RUNWARE_SIZES),
             ShotKind.FRAME: Offer(durations_s=tuple(range(1, 16)), resolutions=_BOTH),
-            ShotKind.EDIT: Offer(durations_s=tuple(range(2, 11))),
+            # The model's own page: a source of at most 8.7 s, whose length the edit has, whatever
+            # is asked for. https://docs.x.ai/developers/model-capabilities/video/editing
+            ShotKind.EDIT: Offer(
+                durations_s=tuple(range(2, LONGEST_EDIT_S + 1)),
+                why="Runware's page says 2 to 10 s, but the model behind it edits clips of at most "
+                "8.7 s",
+                sure_input_s=Fraction(87, 10),
+            ),
         }
     ),
     # Larger ones were seen to be refused upstream; sides over 2048 px are reduced anyway.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -13,18 +12,28 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
-from pipeline.capabilities import is_free
 from pipeline.edl import EdlEvent, build_edl
 from pipeline.errors import ClipRejected
 from pipeline.files import file_sha256, write_whole
 from pipeline.film.profiles import ENCODINGS
 from pipeline.film.spec import UNEDITED, FilmSpec
 from pipeline.film.timeline import PartKind, Timeline
+from pipeline.finishing.disclosure import disclose
+from pipeline.finishing.leavings import clear_former_master
+from pipeline.finishing.origin import plain_disclosure_of, plain_provenance_of, used_of
+from pipeline.finishing.provenance import write_provenance
 from pipeline.ledger import Attempt
 from pipeline.media.conform import CutClip, Film, conform
-from pipeline.model import FileReference, Shot, Storyboard
+from pipeline.model import Container, Shot, Storyboard
 from pipeline.planning import film_key
-from pipeline.summary import CLIPS_FOLDER, FILM_NAME, FilmRecord, film_is_current, kept
+from pipeline.summary import (
+    CLIPS_FOLDER,
+    FILM_NAME,
+    FilmRecord,
+    film_is_current,
+    kept,
+    read_film_record,
+)
 from pipeline.timecode import nearest_frame
 
 if TYPE_CHECKING:
@@ -47,6 +56,8 @@ class Conform(Protocol):
         *,
         cache_dir: Path,
         title: str,
+        comment: str,
+        mark: Callable[[Path], None],
         on_progress: Callable[[float], None],
     ) -> Film: ...
 
@@ -174,13 +185,20 @@ async def _join(
         )
         for shot, attempt in zip(storyboard.shots, cut, strict=True)
     ]
+    used = [used_of(shot, attempt) for shot, attempt in zip(storyboard.shots, cut, strict=True)]
+    disclosure = plain_disclosure_of(storyboard, used)
     film = await studio.conform(
         clips,
         folder / FILM_NAME,
         cache_dir=folder / CACHE_FOLDER,
         title=storyboard.title,
+        comment=disclosure.statement,
+        mark=partial(disclose, disclosure=disclosure, container=Container.MP4),
         on_progress=on_progress,
     )
+    former = read_film_record(folder)
+    clear_former_master(film.path, {} if former is None else former.files, folder / CACHE_FOLDER)
+    record = write_provenance(film.path, plain_provenance_of(film, disclosure, used))
     events = [
         EdlEvent(slate=clip.slate, file_name=clip.path.name, frames=span[2])
         for clip, span in zip(clips, film.spans, strict=True)
@@ -195,7 +213,7 @@ async def _join(
         width_px=film.width_px,
         height_px=film.height_px,
         copied=film.copied,
-        files={EDL_NAME: edl_sha256},
+        files={EDL_NAME: edl_sha256, record.name: file_sha256(record)},
     )
 
 
@@ -246,33 +264,13 @@ async def _deliver(
 
 def _clip(shot: Shot, attempt: Attempt, folder: Path) -> Clip:
     from pipeline.finishing.material import Clip  # noqa: PLC0415 - as above
-    from pipeline.finishing.provenance import FileUsed, ShotUsed  # noqa: PLC0415
 
-    name = attempt.clip or ""
-    sha256 = attempt.clip_sha256 or ""
-    references = (
-        FileUsed(name=each.source, sha256=each.sha256)
-        for each in shot.sources
-        if isinstance(each, FileReference)
-    )
     return Clip(
-        path=folder / CLIPS_FOLDER / name,
+        path=folder / CLIPS_FOLDER / (attempt.clip or ""),
         container=attempt.container,
-        sha256=sha256,
+        sha256=attempt.clip_sha256 or "",
         slate=attempt.slate,
-        used=ShotUsed(
-            shot_id=shot.id,
-            first_frame=0,
-            frames=0,
-            clip=FileUsed(name=f"{CLIPS_FOLDER}/{name}", sha256=sha256),
-            provider=attempt.provider,
-            model=attempt.model,
-            task_id=attempt.task_id or "",
-            prompt=shot.prompt,
-            created=attempt.intended_at.astimezone(UTC).isoformat(timespec="seconds"),
-            is_paid=not is_free(attempt.provider),
-            references=tuple(references),
-        ),
+        used=used_of(shot, attempt),
     )
 
 

@@ -96,9 +96,9 @@ class Attempt:
     ``clip`` is the file name inside the storyboard's ``clips`` folder, with its size and sha256
     once known; ``reason`` the provider's or our own words on why it stands where it stands;
     ``request`` what was sent; ``chosen_id`` the id that we gave the task, where that is ours to
-    choose; ``result`` which of a task's results it is, from 0; ``length_s`` how long the clip
-    should be where that is no whole number of seconds, ``short_side_px`` how high or wide at
-    least (None: not known); ``container`` its file format;
+    choose; ``result`` which of a task's results it is, from 0; ``expected_s`` how long the clip
+    should be, in seconds, ``short_side_px`` how high or wide at least (of both, None: not known);
+    ``container`` its file format;
     ``results`` how many its task makes. ``settled_usd`` what the provider says that it cost
     (None: it does not). ``outputs`` the addresses of all clips of its task, from when that was
     done; empty before, and in journals of earlier versions. ``server_ahead_s`` how far the
@@ -129,7 +129,7 @@ class Attempt:
     chosen_id: str | None = None
     result: int = 0
     results: int = 1
-    length_s: Fraction | None = None
+    expected_s: Fraction | None = None
     short_side_px: int | None = None
     container: Container = Container.MP4
     settled_usd: Decimal | None = None
@@ -156,11 +156,6 @@ class Attempt:
     def clip_name(self) -> str:
         """The name of its file: ``opening_tk01.mp4``."""
         return f"{self.slate}{self.container.suffix}"
-
-    @property
-    def expected_s(self) -> Fraction:
-        """How long its clip should be, in seconds."""
-        return self.length_s if self.length_s is not None else Fraction(self.duration_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,10 +276,21 @@ def _begin(event: Event) -> Attempt:
         chosen_id=data.get("task_id"),
         result=data.get("result", 0),
         results=data.get("results", 1),
-        length_s=Fraction(data["length_s"]) if "length_s" in data else None,
+        expected_s=_expected_s(data),
         short_side_px=data.get("short_side_px", Resolution(data["resolution"]).short_side_px),
         container=Container(data.get("container", Container.MP4)),
     )
+
+
+def _expected_s(data: Mapping[str, Any]) -> Fraction | None:
+    """How long a clip should be by its intent; None where nobody can say."""
+    if "length_s" in data:
+        return None if data["length_s"] is None else Fraction(data["length_s"])
+    # Journals of earlier versions have no length for an edit whose seconds were asked for, and
+    # the provider may have made it as long as its source all the same.
+    if (data.get("request") or {}).get("video"):
+        return None
+    return Fraction(data["duration_s"])
 
 
 # Events that say what became of a submission; only one that is still open can have any.

@@ -201,7 +201,8 @@ class Shot:
     ``images`` are references in ``@image`` order, empty for the other kinds; ``frame`` the first
     frame; ``video`` the clip to edit. ``resolution`` is what is paid for; ``size`` the exact
     picture where that is what the provider is asked for. ``duration_s`` whole seconds bought, of
-    an edit what its clip lasts, rounded up; ``cut_s`` seconds used in the film (None: all of them);
+    an edit what its clip lasts, rounded up (behind an address: what the manifest says);
+    ``cut_s`` seconds used in the film (None: all of them);
     ``takes`` how many attempts are wanted, 1 or more; ``select`` which of them the film uses,
     from 1 (None: the newest that is good); ``edit`` what the film does with it, which buys nothing.
     """
@@ -256,10 +257,10 @@ class Storyboard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a clip should be like: its length in seconds, its short side (None: whatever it is),
-    its file format."""
+    """What a clip should be like: its length in seconds, its short side (of both, None: whatever
+    it is), its file format."""
 
-    duration_s: Fraction
+    duration_s: Fraction | None
     short_side_px: int | None
     container: Container = Container.MP4
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, assert_never
 
 from pipeline.capabilities import is_free
 from pipeline.film.identity import plain
@@ -26,11 +26,11 @@ from pipeline.ledger import (
     Ledger,
     slate,
 )
-from pipeline.model import Shot, Storyboard
+from pipeline.model import FileReference, Shot, Storyboard
 from pipeline.pricing import RateCard, dollars, price_take
 
 # Part of a film's identity: raise it when the same clips would give other bytes.
-_FILM_FORMAT = 1
+_FILM_FORMAT = 2
 
 
 class Action(StrEnum):
@@ -245,14 +245,26 @@ def film_cut(plan: Plan, ledger: Ledger) -> list[Attempt] | None:
 
 
 def film_key(storyboard: Storyboard, cut: Iterable[Attempt]) -> str:
-    """Identity of a film by all that goes into it; equal keys mean equal films."""
+    """Identity of a film by all that goes into it, into its cut list and into its records; equal
+    keys mean equal files."""
     parts = [
-        [attempt.clip_sha256, str(shot.cut_s), plain(shot.edit)]
+        [attempt.clip_sha256, str(shot.cut_s), plain(shot.edit), *_origin(shot, attempt)]
         for shot, attempt in zip(storyboard.shots, cut, strict=True)
     ]
-    made = [_FILM_FORMAT, storyboard.title, plain(storyboard.film), parts]
+    # A slate shows the storyboard's name; a plain film has none.
+    name = storyboard.name if storyboard.film is not None else ""
+    made = [_FILM_FORMAT, name, storyboard.title, plain(storyboard.film), parts]
     text = json.dumps(made, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _origin(shot: Shot, attempt: Attempt) -> list[Any]:
+    """What is said of a shot wherever the film names it: names, words, who made it and of what."""
+    references = [
+        [each.source, each.sha256] for each in shot.sources if isinstance(each, FileReference)
+    ]
+    task = [attempt.provider, attempt.model, attempt.task_id, attempt.intended_at.isoformat()]
+    return [shot.id, attempt.slate, attempt.clip, shot.kind.value, shot.prompt, references, *task]
 
 
 def _continue(shot: Shot, attempt: Attempt, missing_clips: frozenset[str]) -> PlannedTake:

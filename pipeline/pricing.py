@@ -14,6 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
 
+from pipeline.capabilities import LONGEST_EDIT_S
 from pipeline.model import Resolution, Shot, ShotKind, Storyboard
 
 _MILLIONTH = Decimal("0.000001")
@@ -106,16 +107,19 @@ def price_take(card: RateCard, shot: Shot, *, more: bool = False) -> Decimal:
 
 
 def billed_s(shot: Shot) -> Decimal:
-    """Seconds of a take that are paid for: of an edit, what its clip lasts, where that is known
-    and no less is asked for.
+    """Seconds of a take that are paid for: of an edit, what its clip lasts, and of one behind an
+    address the longest that is sold, as its length is not known.
 
-    To the millisecond, upwards. Runware's own example of an edit, $0.404, is one of 5.05 s.
+    To the millisecond, upwards. Runware's own example of an edit, $0.404, is one of 5.05 s. What
+    ``duration`` says changes nothing: the model behind it does not heed it
+    (https://docs.x.ai/developers/model-capabilities/video/editing).
     """
-    exact = shot.video.duration_s if shot.video is not None else None
-    if exact is None:
+    if shot.video is None:
         return Decimal(shot.duration_s)
-    clip_s = Decimal(-(-exact.numerator * 1000 // exact.denominator)) / 1000
-    return min(Decimal(shot.duration_s), clip_s)
+    exact = shot.video.duration_s
+    if exact is None:
+        return Decimal(LONGEST_EDIT_S)
+    return Decimal(-(-exact.numerator * 1000 // exact.denominator)) / 1000
 
 
 def price_shot(card: RateCard, shot: Shot) -> Decimal:
@@ -138,7 +142,7 @@ def price_note(shot: Shot) -> str:
         return ""
     return (
         f"size and length of the clip behind its address are not known; counted as "
-        f"{shot.duration_s} s at {shot.resolution.value}, the most that it can cost"
+        f"{billed_s(shot)} s at {shot.resolution.value}, the most that it can cost"
     )
 
 

@@ -133,15 +133,18 @@ class Purchases:
         self, path: KeyPath, own_or_default: KeyPath, offer: Offer, video: VideoReference | None
     ) -> int | None:
         """Whole seconds bought; None where they are wrong."""
-        is_edit = kind_of(self._view.document.value(path)) is ShotKind.EDIT
-        if is_edit and own_or_default[0] == "defaults":
-            return self._length_of_clip(path, offer, video)
+        is_own = own_or_default[0] != "defaults"
+        if kind_of(self._view.document.value(path)) is ShotKind.EDIT:
+            # What the defaults say is meant for shots that can be of any length.
+            is_known = video is not None and video.duration_s is not None
+            if is_known or not is_own:
+                return self._length_of_clip(path, offer, video)
         if own_or_default in self._view.findings.flagged:
             return None
         value = self._view.document.value(own_or_default)
         if value is None:
             return DEFAULT_DURATION_S
-        if type(value) is not int or (is_edit and self._is_too_long(own_or_default, value, video)):
+        if type(value) is not int:
             return None
         if value not in offer.durations_s:
             source = self._view.source(own_or_default)
@@ -149,19 +152,6 @@ class Purchases:
             self._view.add(own_or_default, *words)
             return None
         return value
-
-    def _is_too_long(self, path: KeyPath, wanted_s: int, video: VideoReference | None) -> bool:
-        """Report an edit that is to last longer than its clip."""
-        clip_s = video.duration_s if video is not None else None
-        if clip_s is None or wanted_s <= math.ceil(clip_s):
-            return False
-        self._view.add(
-            path,
-            f"the clip lasts {decimal_seconds(clip_s, 2)} s, and an edit no longer; "
-            f"found {wanted_s}",
-            "leave duration out to edit all of it",
-        )
-        return True
 
     def _length_of_clip(
         self, path: KeyPath, offer: Offer, video: VideoReference | None
@@ -178,15 +168,36 @@ class Purchases:
             )
             return None
         least, most = offer.durations_s[0], offer.durations_s[-1]
+        seconds = decimal_seconds(Fraction(video.duration_s), 2)
         if not least <= video.duration_s <= most:
-            seconds = decimal_seconds(Fraction(video.duration_s), 2)
             self._view.add(
                 place,
                 f"lasts {seconds} s; {self._provider} edits clips of {least} to {most} s",
                 "cut it first, or choose another",
             )
             return None
-        return math.ceil(video.duration_s)
+        self._warn_of_doubt(place, seconds, offer, video.duration_s)
+        whole_s = math.ceil(video.duration_s)
+        own: KeyPath = (*path, "duration")
+        wanted_s = self._view.get(own)
+        if type(wanted_s) is int and wanted_s != whole_s:
+            self._view.add(
+                own,
+                f"an edit lasts as long as its clip, {seconds} s, and is paid for as long; "
+                f"found {wanted_s}",
+                "leave duration out, or cut the clip first",
+            )
+            return None
+        return None if own in self._view.findings.flagged else whole_s
+
+    def _warn_of_doubt(self, place: KeyPath, seconds: str, offer: Offer, clip_s: Fraction) -> None:
+        """Say that a clip is longer than what is surely taken."""
+        if offer.sure_input_s is not None and clip_s > offer.sure_input_s:
+            self._view.warn(
+                place,
+                f"lasts {seconds} s, which may be refused when it is bought: {offer.why}",
+                f"cut it to {decimal_seconds(offer.sure_input_s, 1)} s or less",
+            )
 
     def picture(
         self,

@@ -24,7 +24,7 @@ from pipeline.ledger import DOUBTFUL, FREE, Attempt, Ledger
 from pipeline.model import Storyboard
 from pipeline.planning import Action, Plan
 from pipeline.pricing import Estimate, dollars
-from pipeline.summary import FilmRecord, Outcome
+from pipeline.summary import FilmRecord, Outcome, former_film
 from pipeline.text import clean
 
 if TYPE_CHECKING:
@@ -164,7 +164,9 @@ def outcome_text(outcome: Outcome, provider: str) -> str:
     money = _money(outcome.ledger, provider)
     if outcome.film is None:
         why = "every shot asked for is ready" if outcome.exit_code is ExitCode.DONE else "not made"
-        state = f"{storyboard.name}: no film yet, {why}; {money}"
+        former = former_film(outcome.folder)
+        none = "no film yet" if former is None else f"no new film ({former.name} is an earlier one)"
+        state = f"{storyboard.name}: {none}, {why}; {money}"
         return "\n".join([*lines, state])
     return "\n".join([*lines, f"{storyboard.name}: {money}", film_text(outcome, outcome.film)])
 

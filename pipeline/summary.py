@@ -16,6 +16,7 @@ from pipeline import __version__
 from pipeline.capabilities import is_free
 from pipeline.errors import ExitCode
 from pipeline.files import file_sha256, write_whole
+from pipeline.film.profiles import ENCODINGS
 from pipeline.ledger import FREE, Attempt, Ledger
 from pipeline.planning import Plan, choose_clip, current_takes
 from pipeline.pricing import Estimate, usd_text
@@ -169,6 +170,16 @@ def film_is_current(folder: Path, key: str, record: FilmRecord | None) -> bool:
         return all(file_sha256(folder / path) == digest for path, digest in wanted.items())
     except (OSError, LookupError, TypeError):
         return False
+
+
+def former_film(folder: Path) -> Path | None:
+    """The film of an earlier run that lies in a storyboard's folder, None where there is none.
+
+    What a run records of its film is gone once another run made none; the file stays.
+    """
+    suffixes = dict.fromkeys(encoding.suffix for encoding in ENCODINGS.values())
+    films = (folder / Path(FILM_NAME).with_suffix(suffix) for suffix in suffixes)
+    return next((film for film in films if film.is_file()), None)
 
 
 def missing_clips(folder: Path, ledger: Ledger) -> frozenset[str]:

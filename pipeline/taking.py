@@ -7,7 +7,6 @@ lost is looked up in the provider's history, or asked for by the id that we gave
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
@@ -34,7 +33,7 @@ from pipeline.errors import (
 from pipeline.fetching import Fetcher
 from pipeline.files import sync_folder
 from pipeline.ledger import Attempt, AttemptState, EventKind
-from pipeline.model import Container, Shot, ShotKind
+from pipeline.model import Container, Shot
 from pipeline.planning import PlannedTake
 from pipeline.pricing import dollars
 from pipeline.production import Halt, Production, Services
@@ -502,10 +501,10 @@ class TakeMaker:
 def expectations(shot: Shot) -> dict[str, Any]:
     """What an intent says of how the clip should be, where that does not follow from the rest."""
     told: dict[str, Any] = {}
-    if keeps_length(shot) and shot.video is not None:
-        told["length_s"] = str(shot.video.duration_s)
-    if shot.kind is ShotKind.EDIT:
-        size = shot.video.size if shot.video is not None else None
+    if shot.video is not None:
+        # None: nobody knows it before the clip is there, and a paid clip is not refused for that.
+        exact_s, size = shot.video.duration_s, shot.video.size
+        told["length_s"] = None if exact_s is None else str(exact_s)
         told["short_side_px"] = None if size is None else size.short_side_px
     if shot.output.container is not Container.MP4:
         told["container"] = shot.output.container.value
@@ -513,9 +512,8 @@ def expectations(shot: Shot) -> dict[str, Any]:
 
 
 def keeps_length(shot: Shot) -> bool:
-    """Whether a shot is an edit that lasts as long as its clip, to the frame."""
-    exact_s = shot.video.duration_s if shot.video is not None else None
-    return exact_s is not None and math.ceil(exact_s) == shot.duration_s
+    """Whether a shot is an edit that is known to last as long as its clip, to the frame."""
+    return shot.video is not None and shot.video.duration_s is not None
 
 
 def _link(old: Path, new: Path) -> None:

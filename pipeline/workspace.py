@@ -13,7 +13,7 @@ from pipeline.capabilities import is_free
 from pipeline.errors import CannotWrite, ConfigurationError
 from pipeline.files import make_folder, sync_folder
 from pipeline.journal import JOURNAL_NAME, LOCK_NAME, Journal, locked, read_events
-from pipeline.ledger import EventKind
+from pipeline.ledger import FREE, EventKind, fold
 from pipeline.model import FileReference, Storyboard
 from pipeline.settings import Settings
 
@@ -93,7 +93,7 @@ def make_room_for_paid_work(folder: Path) -> Path | None:
     Returns:
         Where the animatic is now; None where there was none.
     Raises:
-        CannotWrite: it cannot be moved.
+        CannotWrite: it cannot be moved, or its journal tells of paid work as well.
         Locked: a run is at work in it.
     """
     if not any(map(is_free, _providers(folder))):
@@ -106,7 +106,27 @@ def make_room_for_paid_work(folder: Path) -> Path | None:
         return _move_animatic(folder) if any(map(is_free, _providers(folder))) else None
 
 
+def _check_unpaid(folder: Path) -> None:
+    """Refuse to move what was paid: where it went nobody would look, and it were bought again.
+
+    Raises:
+        CannotWrite: the journal tells of paid work.
+    """
+    paid = [a for a in fold(read_events(folder)).attempts if not is_free(a.provider)]
+    if not paid:
+        return
+    bound = [a for a in paid if a.state not in FREE]
+    tasks = ", ".join(f"{a.slate} (task {a.task_id or 'not known'})" for a in bound)
+    raise CannotWrite(
+        f"{folder} holds the sandbox's work and paid work in one journal: {tasks or 'refused'}; "
+        "nothing was moved, nothing sent",
+        hint="move the folder away, then take in each paid task with "
+        "`storyboard resolve SHOT MANIFEST --adopt TASK`",
+    )
+
+
 def _move_animatic(folder: Path) -> Path:
+    _check_unpaid(folder)
     target = folder / ANIMATIC_FOLDER
     number = 2
     while (target / JOURNAL_NAME).exists():

@@ -7,7 +7,7 @@ import argparse
 import re
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,7 +15,7 @@ from pipeline.commands.options import add_manifests, add_out
 from pipeline.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.ledger import EventKind, Ledger
+    from pipeline.ledger import Attempt, EventKind, Ledger
     from pipeline.model import Storyboard
 
     Row: TypeAlias = tuple[str, EventKind, Mapping[str, Any]]
@@ -58,15 +58,16 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         UsageError: nothing is in doubt or lost there, or more than one storyboard was named.
     """
-    from pipeline.commands.inputs import load, provider_of, shot_names  # noqa: PLC0415 - slow
+    from pipeline.capabilities import is_free  # noqa: PLC0415 - this and the next are slow
+    from pipeline.commands.inputs import load, provider_of, shot_names  # noqa: PLC0415
     from pipeline.journal import Journal  # noqa: PLC0415
-    from pipeline.ledger import DOUBTFUL, EventKind, fold  # noqa: PLC0415
-    from pipeline.pricing import dollars  # noqa: PLC0415
+    from pipeline.ledger import DOUBTFUL, fold  # noqa: PLC0415
     from pipeline.production import attempt_prefix  # noqa: PLC0415
     from pipeline.report import Messages  # noqa: PLC0415
-    from pipeline.workspace import find_folder  # noqa: PLC0415
+    from pipeline.workspace import find_folder, make_room_for_paid_work  # noqa: PLC0415
 
-    loaded = load(args, Messages(sys.stderr))
+    messages = Messages(sys.stderr)
+    loaded = load(args, messages)
     if not loaded.storyboards:
         return loaded.codes[0]
     if len(loaded.storyboards) > 1:
@@ -76,9 +77,15 @@ def main(args: argparse.Namespace) -> int:
     storyboard = loaded.storyboards[0]
     provider = provider_of(args, storyboard)
     folder = find_folder(args.out, storyboard.name, provider)
+    if args.adopt is not None and not is_free(provider):
+        # The task is paid: its take must not lie among the sandbox's, which make way for paid work.
+        moved = make_room_for_paid_work(folder)
+        if moved is not None:
+            messages.say(f"{storyboard.name}: its animatic is now in {moved}")
     with Journal(folder) as journal:
         ledger = fold(journal.events())
-        doubts = [a for a in ledger.attempts if a.shot_id == args.shot and a.state in DOUBTFUL]
+        mine = [a for a in ledger.attempts if a.provider == provider]
+        doubts = [a for a in mine if a.shot_id == args.shot and a.state in DOUBTFUL]
         if not doubts:
             shot_names("SHOT", [args.shot], loaded.storyboards)
             attempt_id = f"{attempt_prefix(folder)}{uuid.uuid4().hex}"
@@ -86,29 +93,41 @@ def main(args: argparse.Namespace) -> int:
             journal.append_all(rows)
             sys.stdout.write(done + "\n")
             return ExitCode.DONE
-        attempt = doubts[0]
         # One submission may have been of several takes: what became of it is the same for all.
-        bundle = ledger.doubts_with(attempt)
-        slates = " and ".join(doubt.slate for doubt in bundle)
-        price = dollars(sum((doubt.price_usd for doubt in bundle), Decimal(0)))
-        if args.adopt is not None:
-            if any(a.task_id == args.adopt for a in ledger.attempts):
-                raise UsageError(f"task {args.adopt} already belongs to a take")
-            data = {"task_id": args.adopt, "reason": "adopted by a person"}
-            kind, done = EventKind.ACCEPTED, f"{slates}: task {args.adopt}; the next run fetches it"
-        elif args.resubmit:
-            question = f"{slates} may have cost {price} already; buy for {price} again?"
-            if not args.yes and not _agrees(question):
-                raise UsageError("nothing was changed", hint="add --yes to agree beforehand")
-            data = {"reason": "a person says that no task was made"}
-            kind = EventKind.ABSENT
-            done = f"{slates}: free to be bought; the next run does, for {price}"
-        else:
-            data = {"reason": "abandoned by a person"}
-            kind, done = EventKind.ABANDONED, f"{slates}: given up; {price} counts as spent"
+        bundle = ledger.doubts_with(doubts[0])
+        kind, data, done = _word_on(bundle, args, ledger)
         journal.append_all([(doubt.attempt_id, kind, data) for doubt in bundle])
     sys.stdout.write(done + "\n")
     return ExitCode.DONE
+
+
+def _word_on(
+    bundle: Sequence[Attempt], args: argparse.Namespace, ledger: Ledger
+) -> tuple[EventKind, dict[str, str], str]:
+    """What to write down of a submission in doubt, and the words for it.
+
+    Raises:
+        UsageError: the task is another take's, or the person did not agree.
+    """
+    from pipeline.ledger import EventKind  # noqa: PLC0415 - slow
+    from pipeline.pricing import dollars  # noqa: PLC0415
+
+    slates = " and ".join(doubt.slate for doubt in bundle)
+    price = dollars(sum((doubt.price_usd for doubt in bundle), Decimal(0)))
+    if args.adopt is not None:
+        if any(a.task_id == args.adopt for a in ledger.attempts):
+            raise UsageError(f"task {args.adopt} already belongs to a take")
+        data = {"task_id": args.adopt, "reason": "adopted by a person"}
+        return EventKind.ACCEPTED, data, f"{slates}: task {args.adopt}; the next run fetches it"
+    if args.resubmit:
+        question = f"{slates} may have cost {price} already; buy for {price} again?"
+        if not args.yes and not _agrees(question):
+            raise UsageError("nothing was changed", hint="add --yes to agree beforehand")
+        data = {"reason": "a person says that no task was made"}
+        done = f"{slates}: free to be bought; the next run does, for {price}"
+        return EventKind.ABSENT, data, done
+    data = {"reason": "abandoned by a person"}
+    return EventKind.ABANDONED, data, f"{slates}: given up; {price} counts as spent"
 
 
 def _take_in(
@@ -125,7 +144,11 @@ def _take_in(
 
     task_id, shot_id = args.adopt, args.shot
     accepted = {"task_id": task_id, "reason": "adopted by a person"}
-    mine = [a for a in ledger.attempts if a.shot_id == shot_id and a.state not in FREE]
+    mine = [
+        a
+        for a in ledger.attempts
+        if (a.shot_id, a.provider) == (shot_id, provider) and a.state not in FREE
+    ]
     for attempt in mine if task_id is not None else ():
         if attempt.state is AttemptState.LOST and attempt.task_id == task_id:
             done = f"{attempt.slate}: task {task_id} again; the next run fetches it"

@@ -20,6 +20,9 @@ USUAL_PATTERN = "{storyboard}_{ratio}_{length}s"
 # What stands where only the clips will tell: their own size or rate.
 UNKNOWN = "native"
 
+# What a file that does not pass its checks is called by, before its suffix.
+REFUSED = ".refused"
+
 Words: TypeAlias = tuple[str, str]
 
 _FIELDS = ("storyboard", "name", "ratio", "width", "height", "length", "profile", "fps")
@@ -96,6 +99,11 @@ def name_mistake(name: str, deliverable: Deliverable) -> Words | None:
     if other is not None:
         cure = f"leave {other} out, or choose the profile that makes it"
         return f"profile {deliverable.profile} makes {suffix} files, not {other}", cure
+    if stem.lower().endswith(REFUSED):
+        return (
+            f'"{shown(name, 60)}" is kept for a file that does not pass its checks',
+            f'choose a name that does not end in "{REFUSED}"',
+        )
     if not _SAFE.match(name) or len(name) > _MOST_CHARACTERS:
         cure = "use fewer words in the pattern"
         return f"the file name has {len(name)} characters; at most {_MOST_CHARACTERS}", cure

@@ -6,11 +6,9 @@ another name, so that a person can look at what is wrong with it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import anyio.to_thread
 
@@ -26,6 +24,7 @@ from pipeline.finishing.disclosure import Disclosure, container_tags, disclose
 from pipeline.finishing.film_report import Made
 from pipeline.finishing.inspection import inspect
 from pipeline.finishing.join import WrongFilm, container_of, join
+from pipeline.finishing.leavings import clear_away, refused_path
 from pipeline.finishing.mastering import encode_to_target
 from pipeline.finishing.material import (
     Material,
@@ -43,8 +42,7 @@ from pipeline.media.pieces import Workshop
 from pipeline.model import Storyboard
 
 # What a deliverable's record counts up with whenever it would come out otherwise.
-_FORMAT = 2
-REFUSED = ".refused"
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,20 +95,19 @@ async def have(job: Job, workshop: Workshop) -> Finished:
 def key_of(job: Job) -> str:
     """Identity of a deliverable by all that goes into it."""
     shots = [
-        (shot.id, str(shot.cut_s), plain(shot.edit), job.clips[shot.id].clip.sha256)
-        for shot in job.storyboard.shots
+        (str(shot.cut_s), plain(shot.edit), shot.kind, clip.slate, clip.sha256, plain(clip.used))
+        for shot, clip in ((shot, job.clips[shot.id].clip) for shot in job.storyboard.shots)
     ]
     # The other deliverables are nothing to this one; of the master it knows what captions go by.
     film = plain(replace(job.film, deliverables=()))
-    days = sorted(each.clip.used.created[:10] for each in job.clips.values())
-    title, wanted = job.storyboard.title, plain(job.deliverable)
-    return memory.key_of(_FORMAT, title, job.program.hex(), film, wanted, shots, days)
+    names, wanted = (job.storyboard.name, job.storyboard.title), plain(job.deliverable)
+    return memory.key_of(_FORMAT, names, job.program.hex(), film, wanted, shots)
 
 
 def _find(job: Job, key: str, workshop: Workshop) -> Finished | None:
     """What is on disk already, whole and unchanged, and made of this."""
     try:
-        record = _read_record(job, workshop)
+        record = memory.read_made(_record_path(job, workshop))
         files = _files(job)
         if record["key"] != key or record["files"] != dict(files):
             return None
@@ -207,7 +204,7 @@ async def _make(job: Job, key: str, workshop: Workshop) -> Finished:
     )
     await anyio.to_thread.run_sync(_hand_over, job, material, part, provenance)
     files = await anyio.to_thread.run_sync(_files, job)
-    _clear_away(job, workshop, {name for name, _ in files})
+    _clear_former(job, workshop, dict(files))
     memory.remember(_measured_path(job, workshop, made.sha256), measured)
     record = {
         "key": key,
@@ -216,9 +213,7 @@ async def _make(job: Job, key: str, workshop: Workshop) -> Finished:
         "copied": rendered.is_copied,
         "notes": made.notes,
     }
-    path = _record_path(job, workshop)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(record) + "\n")
+    memory.note_made(_record_path(job, workshop), record)
     return replace(finished, made=replace(made, files=files))
 
 
@@ -280,19 +275,11 @@ def _files(job: Job) -> tuple[tuple[str, str], ...]:
     return tuple((str(folder / path.name), file_sha256(path)) for path in paths)
 
 
-def _clear_away(job: Job, workshop: Workshop, kept: Collection[str]) -> None:
+def _clear_former(job: Job, workshop: Workshop, kept: Collection[str]) -> None:
     """Remove what was once put beside the file and would now say something untrue of it."""
-    try:
-        names = set(_read_record(job, workshop)["files"]) - set(kept)
-    except (LookupError, TypeError):
-        return
-    for name in names:
-        job.target.with_name(Path(name).name).unlink(missing_ok=True)
-
-
-def refused_path(target: Path) -> Path:
-    """Where a file lies that was made and did not pass."""
-    return target.with_name(f"{target.stem}{REFUSED}{target.suffix}")
+    files = memory.read_made(_record_path(job, workshop)).get("files", {})
+    former = {Path(name).name: files[name] for name in set(files) - set(kept)}
+    clear_away(job.target.parent, former)
 
 
 def _caption_files(job: Job) -> dict[CaptionFile, Path]:
@@ -318,17 +305,7 @@ def _wanted(job: Job, timeline: Timeline) -> Wanted:
 
 
 def _record_path(job: Job, workshop: Workshop) -> Path:
-    # A deliverable may be called as the master is; it lies in another folder.
-    return workshop.cache_dir / "made" / f"{memory.key_of(job.file)[:32]}.json"
-
-
-def _read_record(job: Job, workshop: Workshop) -> dict[str, Any]:
-    """What was noted when the file was made; empty where nothing can be read."""
-    try:
-        record = json.loads(_record_path(job, workshop).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
+    return memory.made_path(workshop.cache_dir, job.file)
 
 
 def _measured_path(job: Job, workshop: Workshop, sha256: str) -> Path:

@@ -24,15 +24,18 @@ from pipeline.film.spec import Checks, FilmSpec
 from pipeline.film.timeline import Timeline
 from pipeline.finishing import memory
 from pipeline.finishing.checks import judge_clip
-from pipeline.finishing.deliverable import Finished, Job, have, refused_path
+from pipeline.finishing.deliverable import Finished, Job, have
 from pipeline.finishing.film_report import (
+    DELIVERABLES_FOLDER,
     REPORT_NAME,
+    TABLE_NAME,
     FilmReport,
     build_report,
     build_table,
 )
 from pipeline.finishing.inspection import inspect
 from pipeline.finishing.join import JOIN_WEIGHT
+from pipeline.finishing.leavings import refused_path
 from pipeline.finishing.material import Clip, OpenClip
 from pipeline.finishing.measurements import Measurements
 from pipeline.finishing.piece_cache import sweep
@@ -41,8 +44,6 @@ from pipeline.media.pieces import PICTURE_WEIGHT, SOUND_WEIGHT, Progress, Worksh
 from pipeline.media.probe import probe, require_video
 from pipeline.model import Storyboard
 
-DELIVERABLES_FOLDER = "deliverables"
-TABLE_NAME = "report.txt"
 # While one is joined and measured, which is work for one processor, another renders.
 _AT_ONCE = 2
 _VERSION_LIMIT_S = 60.0

@@ -17,7 +17,10 @@ from pipeline.finishing.checks import Fault, Wanted
 from pipeline.finishing.measurements import Measurements, Stretch
 from pipeline.text import shown
 
+# Where all but the master lie, in the storyboard's folder, and what tells of them there.
+DELIVERABLES_FOLDER = "deliverables"
 REPORT_NAME = "report.json"
+TABLE_NAME = "report.txt"
 FORMAT = 1
 
 _COLUMNS = 80

@@ -1,7 +1,8 @@
 """What was measured and made before, kept beside the cache so that it is not done again.
 
 Everything is found by content: a file's hash and all that its measurement or making depended on.
-A record that cannot be read is none.
+A record ends in the hash of itself and of its name: one that cannot be read, was altered, or is of
+something else is none.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pipeline.finishing.measurements import ColorTags, Measurements, SoundMeasur
 from pipeline.model import Container
 
 # Counts up whenever what is measured, or how it is kept, changes.
-_FORMAT = 1
+_FORMAT = 2
 
 
 def key_of(*parts: object) -> str:
@@ -39,14 +40,13 @@ def remember(path: Path, measured: Measurements) -> None:
     Raises:
         StorageError: the disk would not take it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(asdict(measured), default=str) + "\n")
+    _write(path, json.dumps(asdict(measured), default=str))
 
 
 def recall(path: Path) -> Measurements | None:
     """What was kept; None where there is nothing that can be read."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = _read(path)
         sound = record.pop("sound")
         return Measurements(
             **record
@@ -63,6 +63,51 @@ def recall(path: Path) -> Measurements | None:
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError):
         return None
+
+
+def made_path(cache_dir: Path, file: str) -> Path:
+    """Where it is noted how a finished file was made; ``file`` from the storyboard's folder."""
+    # A deliverable may be called as the master is; it lies in another folder.
+    return cache_dir / "made" / f"{key_of(file)[:32]}.json"
+
+
+def note_made(path: Path, record: Mapping[str, Any]) -> None:
+    """Keep how a file was made.
+
+    Raises:
+        StorageError: the disk would not take it.
+    """
+    _write(path, json.dumps(record))
+
+
+def read_made(path: Path) -> dict[str, Any]:
+    """What was noted when a file was made; empty where nothing can be read."""
+    try:
+        record = _read(path)
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, f"{text}\n{_seal(path, text)}\n")
+
+
+def _read(path: Path) -> Any:
+    """The data of a record.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or was not written under this name as it is.
+    """
+    text, _, seal = path.read_text(encoding="utf-8").rstrip("\n").rpartition("\n")
+    if seal != _seal(path, text):
+        raise ValueError(f"{path.name} is not as it was written")
+    return json.loads(text)
+
+
+def _seal(path: Path, text: str) -> str:
+    return hashlib.sha256(f"{path.stem}\n{text}".encode()).hexdigest()
 
 
 def _sound(record: Mapping[str, Any]) -> SoundMeasured:

@@ -91,6 +91,7 @@ async def conform(
     cache_dir: Path,
     title: str = "",
     comment: str = "",
+    mark: Callable[[Path], None] | None = None,
     on_progress: Callable[[float], None] | None = None,
     workers: int = 2,
 ) -> Film:
@@ -105,6 +106,7 @@ async def conform(
         destination: the film's path; its folder is made. One conform at a time for one of them.
         cache_dir: keeps conformed pictures between runs; may be emptied at any time.
         title, comment: written into the file where not empty.
+        mark: called, in a thread, with the whole film before it is hashed and gets its name.
         on_progress: called with the share done, from 0 to 1, never falling.
         workers: ffmpeg processes at a time.
     Raises:
@@ -129,6 +131,8 @@ async def conform(
             sources = await _open_sources(clips, workshop)
             texts = (_one_line(title), _one_line(comment))
             cut = await _make_film(sources, [clip.cut_s for clip in clips], part, workshop, texts)
+            if mark is not None:
+                await anyio.to_thread.run_sync(mark, part)
             digest = await anyio.to_thread.run_sync(file_sha256, part)
             await anyio.to_thread.run_sync(publish, part, destination)
     except OSError as exc:

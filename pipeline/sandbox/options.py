@@ -39,6 +39,7 @@ class Quirk(StrEnum):
     ``FAILURE_IN_DATA`` a failed task stands in ``data`` with a nested ``error``.
     ``NO_EARLY_UUID`` results that are not ready carry no ``videoUUID`` yet.
     ``LATE_INPUT_CHECK`` input media that cannot be read fail the task instead of the submission.
+    ``SHORT_EDITS`` the ``duration`` of an edit shortens it and its bill instead of nothing.
     ``WRAPPED_WEBHOOKS`` a notice is ``{"data": [item]}`` instead of the bare item.
     """
 
@@ -48,6 +49,7 @@ class Quirk(StrEnum):
     FAILURE_IN_DATA = "failure-in-data"
     NO_EARLY_UUID = "no-early-uuid"
     LATE_INPUT_CHECK = "late-input-check"
+    SHORT_EDITS = "short-edits"
     WRAPPED_WEBHOOKS = "wrapped-webhooks"
 
 

@@ -84,13 +84,17 @@ class Purchases:
         )
 
     async def _measure(self, order: VideoOrder, source: StoredFile | None) -> tuple[Decimal, str]:
-        """Seconds and tier of an edit: those of its source, or the first seconds of it."""
+        """Seconds and tier of an edit: those of its source, whatever ``duration`` says.
+
+        Source: https://docs.x.ai/developers/model-capabilities/video/editing, and the provider's
+        own example of $0.404, which is 5.05 s. By the quirk it is the first seconds of it.
+        """
         from pipeline.sandbox.footage import probe  # noqa: PLC0415 - heavy, and only edits need it
 
         least, most = (Decimal(bound) for bound in EDIT_DURATIONS_S)
         if source is None:
             # It is going to fail; the bill still needs a length.
-            return Decimal(order.duration_s or least), TIERS[0]
+            return least, TIERS[0]
         try:
             facts = await asyncio.to_thread(probe, self._files.path(source))
         except MediaError as exc:
@@ -98,13 +102,12 @@ class Purchases:
                 "invalidValueUploadFailed", f"{exc}.", parameter="inputs.video", wants="video"
             ) from exc
         duration_s = facts.duration_s
-        if order.duration_s is not None:
+        if order.duration_s is not None and Quirk.SHORT_EDITS in self._options.quirks:
             duration_s = min(duration_s, Decimal(order.duration_s))
         if not least <= duration_s <= most:
             raise TaskError(
                 "unsupportedDuration",
-                f"The input video lasts {facts.duration_s} s; an edit takes {least} to {most} s."
-                " Parameter 'duration' can shorten it.",
+                f"The input video lasts {facts.duration_s} s; an edit takes {least} to {most} s.",
                 parameter="inputs.video",
             )
         return duration_s, TIERS[0] if min(facts.frame_px) <= 480 else TIERS[1]

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from studio import Studio
+from support import quick_ffmpeg
+
+from pipeline.media.ffmpeg import PATH_VARIABLE
 
 
 @pytest.fixture
@@ -18,4 +21,5 @@ def studio(
     monkeypatch.setenv("STORYBOARD_POLL_INTERVAL_S", "0.25")
     monkeypatch.setenv("STORYBOARD_SUBMIT_TIMEOUT_S", "5")
     monkeypatch.setenv("STORYBOARD_SETTLE_S", "0.2")
+    monkeypatch.setenv(PATH_VARIABLE, str(quick_ffmpeg()))
     return Studio(folder=tmp_path, capsys=capsys)

@@ -303,6 +303,43 @@ def test_other_music_renders_no_picture(footage: Mapping[str, Path], folder: Pat
     assert (folder / "film.mp4").read_bytes() != before
 
 
+def test_a_renamed_shot_is_named_anew_everywhere_and_no_picture_is_encoded_for_it(
+    footage: Mapping[str, Path], folder: Path
+) -> None:
+    wanted = steady(footage)
+    clips = {
+        shot_id: replace(
+            clip,
+            slate=f"new_{shot_id}",
+            used=replace(clip.used, prompt="Other words.", task_id=f"new-{shot_id}"),
+        )
+        for shot_id, clip in wanted.clips.items()
+    }
+    delivered = deliver(replace(wanted, clips=clips), folder)
+
+    assert pieces_of(delivered) == {"film": (0, 5), "tall": (0, 1)}
+    for path in (folder / "film.mp4", folder / "deliverables" / "tall.mp4"):
+        told = json.loads(Path(f"{path}.provenance.json").read_text())
+        assert told["file"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert {shot["prompt"] for shot in told["shots"]} == {"Other words."}
+        assert all(shot["task_id"].startswith("new-") for shot in told["shots"])
+
+
+def test_the_strip_shows_the_new_name_of_a_renamed_shot(
+    footage: Mapping[str, Path], tmp_path: Path
+) -> None:
+    wanted = made_of(
+        footage, "tone", film=FilmSpec(master=output("film", "film.mp4"), has_burn_in=True)
+    )
+    deliver(wanted, tmp_path)
+    before = frame(tmp_path / "film.mp4", 3)
+    clips = {shot_id: replace(clip, slate="XXXXX") for shot_id, clip in wanted.clips.items()}
+    deliver(replace(wanted, clips=clips), tmp_path)
+
+    changed = np.abs(frame(tmp_path / "film.mp4", 3) - before).max(axis=(1, 2)) > 100
+    assert changed.any() and not changed[:60].any()
+
+
 @pytest.mark.parametrize(
     "lost",
     ["deliverables/tall.mp4", "film.srt", "deliverables/tall.mp4.provenance.json"],
@@ -324,9 +361,11 @@ def test_captions_that_are_wanted_no_longer_do_not_stay_beside_the_film(
     footage: Mapping[str, Path], folder: Path
 ) -> None:
     assert (folder / "film.srt").exists()
+    others = folder / "deliverables" / "tall.srt"
+    others.write_text("by hand")
     deliver(steady(footage, captions=None), folder)
 
-    assert not list(folder.rglob("*.srt"))
+    assert list(folder.rglob("*.srt")) == [others]
 
 
 def test_a_muted_shot_is_silent_up_to_where_the_next_is_heard(first: Path) -> None:

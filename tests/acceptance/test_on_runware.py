@@ -6,16 +6,19 @@ import json
 import os
 import shutil
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from studio import Studio, draw_picture
 
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.sandbox.faults import parse_faults
+from pipeline.sandbox.options import Quirk
 from pipeline.sandbox.renders import animatic_renderer
 from pipeline.sandbox.server import SandboxOptions, SandboxServer, running_sandbox
 
@@ -213,15 +216,15 @@ def test_an_edit_is_shown_at_its_real_length_and_one_of_an_address_as_the_most(
         f'video: "{address}", prompt: "in red", duration: 5',
     )
     manifest = write(studio.folder, *shots, top="provider: runware")
-    said = "s2: size and length of the clip behind its address are not known; counted as 5 s at"
+    said = "s2: size and length of the clip behind its address are not known; counted as 10 s at"
     assert studio.run("estimate", manifest) == 0
     assert "2.084 s" in studio.stdout
-    assert "7.084 s" in studio.stdout
+    assert "12.084 s" in studio.stdout
     assert f"  {said} 720p, the most that it can cost\n" in studio.stdout
     assert studio.run("estimate", "--json", manifest) == 0
     ours, theirs = json.loads(studio.stdout)["storyboards"][0]["shots"]
     assert (ours["duration_s"], ours["note"]) == (2.084, "")
-    assert (theirs["duration_s"], theirs["total_usd"]) == (5, "0.40")
+    assert (theirs["duration_s"], theirs["total_usd"]) == (10, "0.80")
     assert studio.run("plan", manifest) == 0
     assert said in studio.stdout
     assert studio.run("plan", "--json", manifest) == 0
@@ -229,6 +232,41 @@ def test_an_edit_is_shown_at_its_real_length_and_one_of_an_address_as_the_most(
     assert len(plan["notes"]) == 1
     assert studio.run("plan", "--compare", manifest) == 0
     assert f"runware, {said}" in studio.stdout
+
+
+@pytest.mark.parametrize(
+    ("quirks", "cost", "lasts_s"),
+    [(frozenset(), "0.18", 3), (frozenset({Quirk.SHORT_EDITS}), "0.12", 2)],
+    ids=["as long as its source", "as long as asked for"],
+)
+def test_an_edit_of_an_address_is_kept_however_long_it_comes_back(
+    studio: Studio,
+    monkeypatch: pytest.MonkeyPatch,
+    quirks: frozenset[Quirk],
+    cost: str,
+    lasts_s: int,
+) -> None:
+    # Only this machine can be asked in a test, and no manifest may name it.
+    monkeypatch.setattr("pipeline.library.url_mistake", lambda _: None)
+    make_clip(studio.folder / "clip.mp4", "3")
+    with runware(monkeypatch, quirks=quirks) as server:
+        clip = b64encode((studio.folder / "clip.mp4").read_bytes()).decode()
+        task = {"taskType": "mediaStorage", "operation": "upload", "media": clip}
+        answer = httpx.post(
+            f"{server.base_url}/v1",
+            json=[task | {"taskUUID": "0b8c4f8e-4f0a-4f7d-9d3e-2f6c1a5b7e90"}],
+            headers={"Authorization": "Bearer test-key-of-runware"},
+        ).json()
+        address = answer["data"][0]["mediaURL"]
+        manifest = write(studio.folder, f'video: "{address}", prompt: "in blue", duration: 2')
+        assert studio.run("run", *PAID, "--no-probe", manifest) == 0, studio.stderr
+        (task,) = server.record()["tasks"]
+        assert task["price_usd"] == cost
+    summary = studio.summary("ad")
+    # Ten seconds at 720p were set aside, and what it cost is told by the provider.
+    assert (summary["money"]["estimate_usd"], summary["money"]["spent_usd"]) == ("0.80", cost)
+    assert summary["film"]["duration_s"] == lasts_s
+    assert "price list says" not in studio.stderr
 
 
 def test_the_plan_shows_the_prompt_as_the_provider_gets_it(studio: Studio) -> None:

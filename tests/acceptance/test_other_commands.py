@@ -143,6 +143,30 @@ def test_a_task_whose_journal_is_gone_is_named_counted_and_fetched_by_hand(
     assert studio.summary("ad")["money"]["spent_usd"] == "0.30"
 
 
+@pytest.mark.parametrize("drawn", ["shot1", "shot2"])
+def test_a_paid_task_is_taken_in_beside_the_sandboxs_work_and_never_bought_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, drawn: str
+) -> None:
+    manifest = studio.write("ad", 2)
+    paid = (*PAID, "--only", "shot1", manifest)
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *paid) == 0
+        (task,) = server.record()["tasks"]
+        shutil.rmtree(studio.folder / "out" / "ad")
+        assert studio.run("run", "--only", drawn, manifest) == 0
+        # A word about a doubt finds none of this provider's, and moves nothing.
+        words = ("resolve", "shot1", "--provider", "wavespeed", manifest)
+        assert studio.run(*words, "--abandon") == 64
+        assert not (studio.folder / "out" / "ad" / "animatic").exists()
+        assert studio.run(*words, "--adopt", task["id"]) == 0
+        assert "its animatic is now in out/ad/animatic" in studio.stderr
+        assert studio.run("run", *paid) == 0
+        assert [each["id"] for each in server.record()["tasks"]] == [task["id"]]
+    assert studio.summary("ad")["money"]["spent_usd"] == "0.30"
+    assert studio.run("spend", "--csv") == 0
+    assert studio.stdout.splitlines()[1].endswith(",ad,wavespeed,1,0.30,0.00,0.00")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

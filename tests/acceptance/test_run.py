@@ -11,6 +11,7 @@ import httpx
 import pytest
 from studio import Studio, paid_sandbox
 
+from pipeline.media.ffmpeg import PATH_VARIABLE
 from pipeline.media.probe import probe
 from pipeline.sandbox import bill
 from pipeline.sandbox.bill import PriceRule
@@ -19,6 +20,12 @@ from pipeline.sandbox.wavespeed import WaveSpeedApi
 
 MODEL = "x-ai/grok-imagine-video/reference-to-video"
 PAID = ("--provider", "wavespeed", "--yes", "--max-cost", "100")
+
+
+@pytest.fixture(autouse=True)
+def _the_ffmpeg_of_this_machine(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the quickest that there is, as everywhere else, but the one that users have."""
+    monkeypatch.delenv(PATH_VARIABLE, raising=False)
 
 
 def test_run_makes_the_film_and_the_bill_equals_the_estimate(

@@ -67,7 +67,7 @@ def verify(
     path: Path,
     *,
     ffmpeg: Path = FFMPEG,
-    duration_s: int = 1,
+    duration_s: int | None = 1,
     resolution: Resolution | None = Resolution.P480,
     declared_bytes: int | None = None,
     container: Container = Container.MP4,
@@ -77,7 +77,7 @@ def verify(
             verify_clip,
             path,
             Expected(
-                duration_s=Fraction(duration_s),
+                duration_s=None if duration_s is None else Fraction(duration_s),
                 short_side_px=None if resolution is None else resolution.short_side_px,
                 container=container,
             ),
@@ -101,6 +101,16 @@ def test_a_good_clip_is_accepted_with_its_facts(clip: Path, ffmpeg: Path) -> Non
         video_codec="h264",
         has_audio=True,
     )
+
+
+def test_of_unknown_length_every_frame_is_decoded_and_any_length_is_good(
+    clip: Path, tmp_path: Path
+) -> None:
+    assert verify(clip, duration_s=None).frames == 24
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(clip.read_bytes()[: clip.stat().st_size * 3 // 4])
+    with pytest.raises(ClipRejected):
+        verify(damaged, duration_s=None)
 
 
 @pytest.mark.parametrize(

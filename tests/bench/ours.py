@@ -56,6 +56,8 @@ async def _join(job: Job, folder: Path) -> None:
         folder / FILM_NAME,
         cache_dir=folder / "cache",
         title=TITLE,
+        comment="",
+        mark=lambda _: None,
         on_progress=lambda _: None,
     )
 

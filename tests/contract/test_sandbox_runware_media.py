@@ -127,9 +127,8 @@ def test_unreadable_image_can_fail_the_task_later() -> None:
         ((1280, 720), 5.05, None, "0.404"),
         ((848, 480), 6, None, "0.36"),
         ((720, 1280), 6, None, "0.48"),
-        ((848, 480), 6, 4, "0.24"),
+        ((848, 480), 6, 4, "0.36"),
         ((848, 480), 6, 8, "0.36"),
-        ((848, 480), 12, 10, "0.60"),
     ],
 )
 def test_edit_is_priced_by_the_length_and_the_tier_of_its_source(
@@ -142,12 +141,30 @@ def test_edit_is_priced_by_the_length_and_the_tier_of_its_source(
         assert client.bill() == (1, price)
     (spec,) = renderer.specs
     assert (spec.video is not None, spec.images) == (True, ())
+    assert float(spec.duration_s) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "duration", "price", "lasts"),
+    [(6, 4, "0.24", 4), (6, 8, "0.36", 6), (12, 10, "0.60", 10)],
+)
+def test_edit_can_be_shortened_by_the_quirk_alone(
+    seconds: float, duration: int, price: str, lasts: float
+) -> None:
+    renderer = CopyingRenderer()
+    with runware(render=renderer, quirks=frozenset({Quirk.SHORT_EDITS})) as client:
+        source = store(client, film(848, 480, seconds))["mediaUUID"]
+        client.buy(**_EDIT | {"inputs": {"video": source}, "duration": duration})
+        assert client.bill() == (1, price)
+    assert float(renderer.specs[0].duration_s) == lasts
 
 
 def test_film_that_is_too_long_or_no_film_is_refused() -> None:
     with runware() as client:
         long = store(client, film(848, 480, 12))["mediaUUID"]
         error = client.error(client.post(client.shot(**_EDIT, inputs={"video": long})))
+        cut = _EDIT | {"inputs": {"video": long}, "duration": 10}
+        assert client.error(client.post(client.shot(**cut)))["code"] == error["code"]
         picture = store(client, DATA_URI)["mediaUUID"]
         wrong = client.error(client.post(client.shot(**_EDIT, inputs={"video": picture})))
         broken = store(client, base64.b64encode(b"\0\0\0\x18ftypmp42junk").decode())["mediaUUID"]

@@ -6,7 +6,6 @@ swapped, has other bytes. The provider is the sandbox; the command knows only it
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -18,13 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from support import quick_ffmpeg
 
-from pipeline.media.ffmpeg import PATH_VARIABLE, find_ffmpeg
+from pipeline.media.ffmpeg import PATH_VARIABLE
 from pipeline.sandbox.animatic import AnimaticSpec
 from pipeline.sandbox.server import SandboxOptions, SandboxServer, running_sandbox
 
@@ -180,19 +179,6 @@ def provider(stage: Stage, terms: Terms, **options: Any) -> Iterator[SandboxServ
     """A sandbox on these terms, with an empty bill."""
     with running_sandbox(sandbox_options(stage, terms, **options)) as server:
         yield server
-
-
-@functools.cache
-def quick_ffmpeg() -> Path:
-    """The ffmpeg that starts quickest, for a run of 20 shots starts it 25 times.
-
-    A program that carries its libraries starts in a quarter of the time of one that does not.
-    """
-    if PATH_VARIABLE not in os.environ and find_spec("imageio_ffmpeg") is not None:
-        import imageio_ffmpeg  # noqa: PLC0415 - an optional package
-
-        return Path(imageio_ffmpeg.get_ffmpeg_exe())
-    return find_ffmpeg(os.environ)
 
 
 def environment(

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import anyio
-from kill.stage import Stage, quick_ffmpeg
+from kill.stage import Stage
+from support import quick_ffmpeg
 
 from pipeline.files import file_sha256
 from pipeline.media.conform import CutClip, Film, conform

@@ -16,8 +16,8 @@ from typing import Any
 from acceptance.studio import draw_cheaply, draw_picture
 from secrecy.plays import Play
 from secrecy.scan import CANARY, control_bytes, find_key, read_tree
+from support import quick_ffmpeg
 
-from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.sandbox.faults import parse_faults
 from pipeline.sandbox.server import SandboxOptions, SandboxServer, running_sandbox
 
@@ -165,7 +165,7 @@ def _environment(play: Play, folder: Path, server: SandboxServer) -> dict[str, s
 def _wrap_ffmpeg(folder: Path) -> Path:
     """A program that writes down its command line and environment, then becomes ffmpeg."""
     path, log = folder / "ffmpeg", folder / "seen" / "ffmpeg.log"
-    real = find_ffmpeg(os.environ)
+    real = quick_ffmpeg()
     path.write_text(
         "#!/bin/sh\n"
         f'{{ echo STARTED; cat /proc/$$/cmdline /proc/$$/environ; }} >> "{log}"\n'

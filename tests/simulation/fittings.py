@@ -225,6 +225,8 @@ async def conform(
     *,
     cache_dir: Path,
     title: str,
+    comment: str,
+    mark: Callable[[Path], None],
     on_progress: Callable[[float], None],
 ) -> Film:
     """Lay the clips end to end."""

@@ -283,6 +283,8 @@ class FakeConform:
         *,
         cache_dir: Path,
         title: str,
+        comment: str,
+        mark: Callable[[Path], None],
         on_progress: Callable[[float], None],
     ) -> Film:
         self.films.append((title, [clip.path.name for clip in clips]))

@@ -407,6 +407,13 @@ def test_two_of_one_shape_are_told_apart_by_their_length() -> None:
         ),
         ("deliverables: [{file: x.mov}]", "film.deliverables[0].file", "web makes .mp4 files"),
         ("deliverables: [{file: nul}]", "film.deliverables[0].file", "Windows keeps it"),
+        ("deliverables: [{file: ad.refused}]", "film.deliverables[0].file", "does not pass"),
+        ("deliverables: [{file: ad.Refused.mp4}]", "film.deliverables[0].file", "does not pass"),
+        (
+            "names: '{name}.REFUSED'\ndeliverables: [{name: x}]",
+            "film.deliverables[0]",
+            "does not pass",
+        ),
         ("deliverables: [{file: '{nam}'}]", "film.deliverables[0].file", "{name}?"),
         ("deliverables: [{captions: true}]", "film.deliverables[0].captions", "no captions"),
         ("deliverables: [{title: perhaps}]", "film.deliverables[0].title", "true or false"),

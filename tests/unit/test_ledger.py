@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
 import pytest
 from support import WAY_TO, event, events_to, make_attempt, make_shot
@@ -38,6 +40,24 @@ def test_intent_holds_what_was_asked_for() -> None:
     assert attempt.slate == "opening_tk03"
     assert (attempt.provider, attempt.duration_s, attempt.task_id) == ("wavespeed", 6, None)
     assert attempt.request == {"prompt": "@image1 turns slowly"}
+
+
+@pytest.mark.parametrize(
+    ("intent", "expected"),
+    [
+        ({}, Fraction(6)),
+        ({"length_s": "101/20"}, Fraction(101, 20)),
+        ({"length_s": None}, None),
+        # As it was written before: an edit of some seconds, which the provider may not heed.
+        ({"request": {"prompt": "in blue", "video": "https://x.example.com/c.mp4"}}, None),
+        ({"request": None}, Fraction(6)),
+    ],
+)
+def test_the_length_of_a_clip_is_expected_where_it_can_be_known(
+    intent: dict[str, Any], expected: Fraction | None
+) -> None:
+    (attempt,) = fold([event(Kind.INTENT, **intent)]).attempts
+    assert attempt.expected_s == expected
 
 
 def test_facts_of_earlier_events_stay_known() -> None:

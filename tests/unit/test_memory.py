@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from fractions import Fraction
@@ -11,7 +12,15 @@ import pytest
 from measured import MEASURED, SOUND
 
 from pipeline.finishing.measurements import Measurements, Stretch
-from pipeline.finishing.memory import key_of, recall, record_path, remember
+from pipeline.finishing.memory import (
+    key_of,
+    made_path,
+    note_made,
+    read_made,
+    recall,
+    record_path,
+    remember,
+)
 
 BLACK = Stretch(start_s=Fraction(1, 3), end_s=Fraction(10_010, 24_000))
 
@@ -60,7 +69,9 @@ def test_measurements_are_recalled_as_they_were(measured: Measurements, tmp_path
 def test_a_record_that_cannot_be_read_is_none(text: str, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
-
+    assert recall(path) is None
+    if text.isprintable():
+        reseal(path, text)
     assert recall(path) is None
     assert recall(tmp_path / "missing.json") is None
 
@@ -72,9 +83,48 @@ def test_a_record_that_cannot_be_read_is_none(text: str, tmp_path: Path) -> None
 def test_a_record_with_one_bad_value_is_none(name: str, value: object, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     remember(path, MEASURED)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    reseal(path, json.dumps(json.loads(path.read_text().splitlines()[0]) | {name: value}))
 
     assert recall(path) is None
+
+
+def test_a_record_that_was_altered_is_none_however_well_it_reads(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    remember(path, replace(MEASURED, black=(BLACK,)))
+    text, seal = path.read_text().splitlines()
+    white = json.dumps(json.loads(text) | {"black": []})
+
+    path.write_text(f"{white}\n{seal}\n")
+    assert recall(path) is None
+    path.write_text(f"{white}\n")
+    assert recall(path) is None
+    reseal(path, white)
+    assert recall(path) == MEASURED
+
+
+def test_a_record_under_the_name_of_another_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "bright.json"
+    remember(path, MEASURED)
+    path.rename(tmp_path / "dark.json")
+
+    assert recall(tmp_path / "dark.json") is None
+
+
+def test_what_was_noted_of_a_file_is_read_again_and_an_altered_note_is_empty(
+    tmp_path: Path,
+) -> None:
+    path = made_path(tmp_path, "film.mp4")
+    assert read_made(path) == {}
+    note_made(path, {"key": "k", "files": {"film.mp4": "f"}})
+    assert read_made(path) == {"key": "k", "files": {"film.mp4": "f"}}
+    path.write_text(path.read_text().replace('"k"', '"q"'))
+    assert read_made(path) == {}
+
+
+def reseal(path: Path, text: str) -> None:
+    """Write a record as the program would, from outside."""
+    seal = hashlib.sha256(f"{path.stem}\n{text}".encode()).hexdigest()
+    path.write_text(f"{text}\n{seal}\n")
 
 
 def test_keys_differ_with_every_part_and_with_their_order() -> None:

@@ -468,11 +468,6 @@ def test_equal_films_have_equal_keys() -> None:
     assert film_key(again, [replace(clip) for clip in CUT]) == film_key(TWO, CUT)
 
 
-def test_prompt_and_name_of_a_shot_are_not_part_of_the_film() -> None:
-    renamed = make_storyboard(replace(OPENING, id="intro", prompt="other"), CLOSING)
-    assert film_key(renamed, CUT) == film_key(TWO, CUT)
-
-
 @pytest.mark.parametrize(
     ("storyboard", "cut"),
     [
@@ -481,8 +476,17 @@ def test_prompt_and_name_of_a_shot_are_not_part_of_the_film() -> None:
         (make_storyboard(OPENING, CLOSING, title="Other"), CUT),
         (make_storyboard(replace(OPENING, cut_s=Fraction(9, 2)), CLOSING), CUT),
         (make_storyboard(OPENING), CUT[:1]),
+        (make_storyboard(replace(OPENING, id="intro"), CLOSING), CUT),
+        (make_storyboard(replace(OPENING, prompt="other"), CLOSING), CUT),
+        (TWO, [replace(CUT[0], clip="intro_tk01.mp4"), CUT[1]]),
+        (TWO, [replace(CUT[0], take=2), CUT[1]]),
+        (TWO, [replace(CUT[0], task_id="another"), CUT[1]]),
+        (TWO, [replace(CUT[0], model="another"), CUT[1]]),
     ],
-    ids=["order", "clip", "title", "cut length", "fewer shots"],
+    ids=[
+        *("order", "clip", "title", "cut length", "fewer shots"),
+        *("shot's name", "prompt", "clip's name", "slate", "task", "model"),
+    ],
 )
 def test_other_film_has_another_key(storyboard: Storyboard, cut: list[Attempt]) -> None:
     assert film_key(storyboard, cut) != film_key(TWO, CUT)

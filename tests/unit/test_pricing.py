@@ -190,9 +190,11 @@ def test_only_a_clip_behind_an_address_leaves_a_price_open() -> None:
     measured = VideoReference(
         media=media, duration_s=Fraction(5), size=Size(width_px=848, height_px=480)
     )
-    assert "6 s at 720p" in price_note(unknown)
+    assert "counted as 10 s at 720p" in price_note(unknown)
     assert price_note(replace(unknown, video=measured)) == price_note(make_shot()) == ""
     result = estimate(make_storyboard(unknown), RATE_CARDS["runware"])
+    # The longest edit that is sold at the larger size, whatever length is written.
+    assert (result.total_usd, result.lines[0].billed_s) == (Decimal("0.80"), 10)
     assert result.notes == (f"opening: {price_note(unknown)}",)
     bought = {"opening": Decimal("0.36")}
     finished = estimate(make_storyboard(unknown), RATE_CARDS["runware"], bought=bought)

@@ -20,6 +20,7 @@ from pipeline.model import (
     Output,
     Problem,
     SafetyMode,
+    Severity,
     ShotKind,
     Size,
     Storyboard,
@@ -45,7 +46,15 @@ def picture(name: str) -> FileReference | ImageRefused:
 def check(
     shot: str, provider: str = "runware", top: str = "", clip_s: Fraction = CLIP_S
 ) -> tuple[Storyboard | None, tuple[Problem, ...]]:
-    """One shot whose clips all last ``clip_s`` seconds."""
+    """One shot whose clips all last ``clip_s`` seconds, and its errors."""
+    storyboard, problems = found_in(shot, provider, top, clip_s)
+    return storyboard, tuple(p for p in problems if p.severity is Severity.ERROR)
+
+
+def found_in(
+    shot: str, provider: str = "runware", top: str = "", clip_s: Fraction = CLIP_S
+) -> tuple[Storyboard | None, tuple[Problem, ...]]:
+    """The same, with warnings."""
     text = f"storyboard: s\n{top}shots:\n  - {{id: a, prompt: 'the lamp turns', {shot}}}\n"
     findings = Findings("m")
     document = load(text, findings)
@@ -63,7 +72,7 @@ def check(
     storyboard = build(
         document, terms, findings, Path("m"), opened=opened, videos=videos
     ).storyboard
-    return storyboard, tuple(p for p in findings.sorted() if p.severity.value == "error")
+    return storyboard, tuple(findings.sorted())
 
 
 def refused(shot: str, provider: str = "runware", top: str = "") -> tuple[str, str, str]:
@@ -95,7 +104,7 @@ def bought(shot: str, top: str = "", clip_s: Fraction = CLIP_S) -> str:
         ("frame: a.png", "frame 6 s 720p"),
         ("frame: a.png, resolution: 480p, duration: 15", "frame 15 s 480p"),
         ("video: c.mp4", "edit 6 s 720p"),
-        ("video: c.mp4, duration: 2", "edit 2 s 720p"),
+        ("video: c.mp4, duration: 6", "edit 6 s 720p"),
         ("video: 'https://cdn.example.com/c.mp4', duration: 10", "edit 10 s 720p"),
     ],
 )
@@ -116,9 +125,16 @@ def test_defaults_hold_where_they_can() -> None:
         ("images: [a.png], duration: 15", "duration", "1 to 10", "nearest is 10; Runware's page"),
         ("duration: 16", "duration", "1 to 15 (whole seconds)", "the nearest is 15"),
         ("frame: a.png, duration: 0", "duration", "1 to 15", "write 1 or 15"),
-        ("video: c.mp4, duration: 11", "duration", "the clip lasts 5.05 s", "leave duration out"),
-        ("video: c.mp4, duration: 9", "duration", "the clip lasts 5.05 s", "leave duration out"),
-        ("video: c.mp4, duration: 1", "duration", "2 to 10", "the nearest is 2"),
+        ("video: c.mp4, duration: 11", "duration", "its clip, 5.05 s, and is paid", "leave dur"),
+        ("video: c.mp4, duration: 7", "duration", "an edit lasts as long as its clip", "cut the"),
+        ("video: c.mp4, duration: 5", "duration", "an edit lasts as long as its clip", "cut the"),
+        ("video: c.mp4, duration: 1", "duration", "an edit lasts as long as its clip", "leave dur"),
+        (
+            "video: 'https://cdn.example.com/c.mp4', duration: 11",
+            "duration",
+            "2 to 10",
+            "at most 8.7 s",
+        ),
         (
             "images: [a.png], resolution: 480p",
             "resolution",
@@ -261,10 +277,27 @@ def test_a_resolution_among_the_defaults_is_refused_for_shots_that_take_none() -
 
 
 def test_a_clip_that_is_too_long_to_be_edited_is_refused() -> None:
-    storyboard, [problem] = check("video: c.mp4", clip_s=Fraction(121, 10))
-    assert storyboard is None
-    assert "12.1" in problem.message
-    assert "2 to 10 s" in problem.message
+    # A length that is written makes it no shorter.
+    for shot in ("video: c.mp4", "video: c.mp4, duration: 10", "video: c.mp4, duration: 13"):
+        storyboard, [problem] = check(shot, clip_s=Fraction(121, 10))
+        assert storyboard is None
+        assert problem.path == "shots[0].video"
+        assert "12.1" in problem.message
+        assert "2 to 10 s" in problem.message
+
+
+def test_a_clip_that_the_model_behind_may_refuse_is_warned_of() -> None:
+    def warnings(clip_s: Fraction) -> list[str]:
+        return [
+            f"{each.path}: {each.message} ({each.hint})"
+            for each in found_in("video: c.mp4", clip_s=clip_s)[1]
+            if each.severity is Severity.WARNING
+        ]
+
+    [warning] = warnings(Fraction(9))
+    assert warning.startswith("shots[0].video: lasts 9.00 s, which may be refused when it is")
+    assert warning.endswith("(cut it to 8.7 s or less)")
+    assert warnings(Fraction(87, 10)) == []
 
 
 def test_the_runware_section_says_how_a_clip_is_delivered() -> None:

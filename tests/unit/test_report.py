@@ -223,6 +223,16 @@ def test_failed_run_says_which_take_failed_why_and_that_there_is_no_film() -> No
     assert "spent $0.30" in text
 
 
+def test_run_without_a_film_does_not_deny_the_one_of_an_earlier_run(tmp_path: Path) -> None:
+    failed = outcome(make_attempt(OPENING), exit_code=ExitCode.SHOT_FAILED)
+    here = replace(failed, folder=tmp_path)
+    assert "no film yet" in outcome_text(here, "wavespeed")
+    (tmp_path / "film.mov").touch()
+    text = outcome_text(here, "wavespeed")
+    assert "no new film (film.mov is an earlier one)" in text
+    assert "yet" not in text
+
+
 def test_money_in_doubt_is_told_apart_from_money_spent() -> None:
     doubt = make_attempt(OPENING, state=State.IN_DOUBT)
     text = outcome_text(outcome(doubt, exit_code=ExitCode.IN_DOUBT), "wavespeed")

@@ -96,6 +96,20 @@ def test_paid_work_is_never_moved(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_paid_work_among_the_sandboxs_is_not_moved_but_named(tmp_path: Path) -> None:
+    work(tmp_path, "sandbox")
+    with Journal(tmp_path) as journal:
+        for paid in (
+            event(EventKind.INTENT, "paid", provider="wavespeed", shot="closing"),
+            event(EventKind.ACCEPTED, "paid", task_id="task-7"),
+        ):
+            journal.append(paid.attempt_id, paid.kind, paid.data)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CannotWrite, match=r"closing_tk01 \(task task-7\).*--adopt TASK"):
+        make_room_for_paid_work(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_there_is_nothing_to_move_in_an_empty_folder(tmp_path: Path) -> None:
     assert make_room_for_paid_work(tmp_path / "never") is None
     assert make_room_for_paid_work(tmp_path) is None
