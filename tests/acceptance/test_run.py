@@ -22,15 +22,11 @@ MODEL = "x-ai/grok-imagine-video/reference-to-video"
 PAID = ("--provider", "wavespeed", "--yes", "--max-cost", "100")
 
 
-@pytest.fixture(autouse=True)
-def _the_ffmpeg_of_this_machine(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not the quickest that there is, as everywhere else, but the one that users have."""
-    monkeypatch.delenv(PATH_VARIABLE, raising=False)
-
-
 def test_run_makes_the_film_and_the_bill_equals_the_estimate(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Not with the quickest ffmpeg that there is, as everywhere else, but with the one of users.
+    monkeypatch.delenv(PATH_VARIABLE, raising=False)
     manifest = studio.write("ad", 3)
     with paid_sandbox(monkeypatch) as server:
         assert studio.run("run", *PAID, manifest) == 0
