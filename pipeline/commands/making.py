@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline.capabilities import CAPABILITIES, is_free
+from pipeline.commands.caps import check_budget, check_cap, check_rest, newly_bound_usd
 from pipeline.commands.hooks import open_webhooks, read_webhook_url
 from pipeline.commands.inputs import load, provider_of, shot_names
 from pipeline.commands.jobs import Job, plan_job
@@ -24,7 +25,6 @@ from pipeline.journal import Journal
 from pipeline.ledger import Book
 from pipeline.model import Container, Storyboard
 from pipeline.planning import Action, film_cut
-from pipeline.pricing import dollars
 from pipeline.report import Messages, Progress, outcome_text, plan_text, start_times_note
 from pipeline.settings import Settings, account_level, read_access, read_settings
 from pipeline.summary import Outcome, kept, summarise, write_summary
@@ -105,10 +105,13 @@ def make(args: argparse.Namespace, *, animatic: bool) -> int:
     for storyboard in loaded.storyboards:
         wanted = _as_animatic(storyboard, has_slate=args.slate) if animatic else storyboard
         groups.setdefault(provider_of(args, storyboard), []).append(wanted)
-    for provider, storyboards in groups.items():
-        with ExitStack() as stack:
-            opened = _open_all(args, provider, storyboards, stack, results, animatic=animatic)
-            _run_provider(args, provider, opened, settings, results)
+    with ExitStack() as stack:
+        # All is planned before anything is bought: caps and the question are about the whole run.
+        opened = {
+            provider: _open_all(args, provider, storyboards, stack, results, animatic=animatic)
+            for provider, storyboards in groups.items()
+        }
+        _run_all(args, opened, settings, results)
     if args.json:
         text = json.dumps({"runs": results.summaries}, indent=2, ensure_ascii=False)
         sys.stdout.write(text + "\n")
@@ -168,90 +171,73 @@ def _open_all(
     return opened
 
 
-def _run_provider(
+def _run_all(
     args: argparse.Namespace,
-    provider: str,
-    opened: Sequence[_Open],
+    opened: Mapping[str, Sequence[_Open]],
     settings: Settings,
     results: _Results,
 ) -> None:
-    """Carry out the plans of one provider: the finished ones are told, the others are worked."""
-    waiting = []
-    for one in opened:
-        if one.job.is_finished:
-            film = one.job.recorded_film
-            outcome = replace(_outcome(one, ExitCode.DONE), film=film and kept(film))
-            results.end(one.job, outcome)
-        else:
-            waiting.append(one)
-    working = [one for one in waiting if _within_budget(one, results)]
-    try:
-        _check_cap(args, provider, working)
-    except OverBudget as exc:
-        for one in working:
-            _write_refusal(one, exc, results)
-        results.messages.error(f"storyboard: {exc}")
-        return
+    """Carry out the plans, by provider: the finished ones are told, the others are worked."""
+    groups: dict[str, list[_Open]] = {}
+    for provider, all_of_it in opened.items():
+        waiting = []
+        for one in all_of_it:
+            if one.job.is_finished:
+                film = one.job.recorded_film
+                outcome = replace(_outcome(one, ExitCode.DONE), film=film and kept(film))
+                results.end(one.job, outcome)
+            else:
+                waiting.append(one)
+        groups[provider] = [one for one in waiting if _within_budget(one, results)]
+    # What the sandbox draws costs nothing, and takes nothing from what may be paid.
+    for free in (True, False):
+        world = {p: _jobs(working) for p, working in groups.items() if is_free(p) is free}
+        try:
+            check_cap(args, world)
+        except OverBudget as exc:
+            _refuse([one for provider in world for one in groups.pop(provider)], exc, results)
+    worked: list[_Open] = []
+    for provider, working in groups.items():
+        if _is_stopped(results):
+            for one in working:
+                outcome = _outcome(one, gravest(results.codes))
+                results.end(one.job, replace(outcome, message="interrupted; nothing was sent"))
+            continue
+        spent_usd = sum((newly_bound_usd(w.job, w.book.ledger()) for w in worked), Decimal(0))
+        try:
+            check_rest(args, _jobs(working), spent_usd)
+        except OverBudget as exc:
+            _refuse(working, exc, results)
+            continue
+        if working:
+            _work(args, provider, working, settings, results)
+            worked += working
+
+
+def _jobs(opened: Sequence[_Open]) -> list[Job]:
+    return [one.job for one in opened]
+
+
+def _is_stopped(results: _Results) -> bool:
+    """Whether a signal ended the work on an earlier provider."""
+    return not {ExitCode.SIGINT, ExitCode.SIGTERM}.isdisjoint(results.codes)
+
+
+def _refuse(working: Sequence[_Open], exc: OverBudget, results: _Results) -> None:
+    for one in working:
+        _write_refusal(one, exc, results)
     if working:
-        _work(args, provider, working, settings, results)
+        results.messages.error(f"storyboard: {exc}")
 
 
 def _within_budget(one: _Open, results: _Results) -> bool:
-    """Whether the storyboard, with all it has cost already, stays within its own budget."""
-    plan, budget_usd = one.job.plan, one.job.storyboard.budget_usd
-    # A doubt that is proved to have bought nothing is bought in this run after all.
-    new_usd = plan.buy_usd + plan.doubt_usd
-    if budget_usd is None or not new_usd or plan.committed_usd <= budget_usd:
-        return True
-    before_usd = plan.committed_usd - new_usd
-    already = f" on top of {dollars(before_usd)}" if before_usd else ""
-    exc = OverBudget(
-        f"{one.job.storyboard.name}: estimate {dollars(new_usd)}{already} is over the "
-        f"budget of {dollars(budget_usd)}; nothing sent",
-        hint="raise `budget` in the manifest, or make it cheaper",
-    )
-    _write_refusal(one, exc, results)
-    results.messages.error(f"storyboard: {exc}")
-    return False
-
-
-def _check_cap(args: argparse.Namespace, provider: str, working: Sequence[_Open]) -> None:
-    """The run's own cap, and a person's word before real money is spent.
-
-    Raises:
-        OverBudget: more than the cap, or real money with neither a cap nor anybody's yes.
-    """
-    plans = [one.job.plan for one in working]
-    doubt_usd = sum((plan.doubt_usd for plan in plans), Decimal(0))
-    buy_usd = sum((plan.buy_usd for plan in plans), doubt_usd)
-    if args.max_cost is not None and buy_usd > args.max_cost:
-        doubts = f" ({dollars(doubt_usd)} of it in doubt)" if doubt_usd else ""
-        raise OverBudget(
-            f"estimate {dollars(buy_usd)}{doubts} > {dollars(args.max_cost)}; nothing sent",
-            hint="raise --max-cost",
-        )
-    if is_free(provider) or not buy_usd:
-        return
-    capped = args.max_cost is not None or all(
-        one.job.storyboard.budget_usd is not None
-        for one in working
-        if one.job.plan.buy_usd + one.job.plan.doubt_usd
-    )
-    if sys.stdin.isatty():
-        if args.yes or _agrees(f"Spend {dollars(buy_usd)} at {provider}?"):
-            return
-        raise OverBudget("nobody agreed to pay; nothing sent", hint="answer y, or add --yes")
-    if not capped:
-        raise OverBudget(
-            f"{dollars(buy_usd)} at {provider} and no cap; nothing sent",
-            hint="give --max-cost USD, or `budget` in the manifest",
-        )
-
-
-def _agrees(question: str) -> bool:
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    """Whether the storyboard stays within its own budget; said, where it does not."""
+    try:
+        check_budget(one.job)
+    except OverBudget as exc:
+        _refuse([one], exc, results)
+        return False
+    return True
 
 
 def _work(

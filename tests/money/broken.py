@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from money.run import Gates
 from simulation.fittings import MortalAccount
 
-from pipeline.commands.making import _Open, _Results
+from pipeline.commands.jobs import Job
 from pipeline.errors import OverBudget
 from pipeline.ledger import EventKind
 from pipeline.production import Production, Services
 
 
-def by_the_plan_alone(one: _Open, results: _Results) -> bool:
+def by_the_plan_alone(job: Job) -> None:
     """A budget for each run: what earlier runs spent is forgotten."""
-    budget_usd = one.job.storyboard.budget_usd
-    return budget_usd is None or one.job.plan.buy_usd <= budget_usd
-
-
-def doubts_aside(one: _Open, results: _Results) -> bool:
-    """A budget that does not see what a doubt may yet cost."""
-    plan, budget_usd = one.job.plan, one.job.storyboard.budget_usd
-    return budget_usd is None or not plan.buy_usd or plan.committed_usd <= budget_usd
-
-
-def without_doubts(args: argparse.Namespace, provider: str, working: Sequence[_Open]) -> None:
-    """A cap that forgets what will be bought again once a doubt is settled."""
-    if sum((one.job.plan.buy_usd for one in working), Decimal(0)) > args.max_cost:
+    budget_usd = job.storyboard.budget_usd
+    if budget_usd is not None and job.plan.buy_usd > budget_usd:
         raise OverBudget("over")
 
 
-def a_cent_too_much(args: argparse.Namespace, provider: str, working: Sequence[_Open]) -> None:
+def doubts_aside(job: Job) -> None:
+    """A budget that does not see what a doubt may yet cost."""
+    plan, budget_usd = job.plan, job.storyboard.budget_usd
+    if budget_usd is not None and plan.buy_usd and plan.committed_usd > budget_usd:
+        raise OverBudget("over")
+
+
+def without_doubts(args: argparse.Namespace, groups: Mapping[str, Sequence[Job]]) -> None:
+    """A cap that forgets what will be bought again once a doubt is settled."""
+    plans = [job.plan for jobs in groups.values() for job in jobs]
+    if sum((plan.buy_usd for plan in plans), Decimal(0)) > args.max_cost:
+        raise OverBudget("over")
+
+
+def a_cent_too_much(args: argparse.Namespace, groups: Mapping[str, Sequence[Job]]) -> None:
     """A cap with the wrong comparison."""
-    needs_usd = sum((one.job.plan.buy_usd + one.job.plan.doubt_usd for one in working), Decimal(0))
+    plans = [job.plan for jobs in groups.values() for job in jobs]
+    needs_usd = sum((plan.buy_usd + plan.doubt_usd for plan in plans), Decimal(0))
     if needs_usd > args.max_cost + Decimal("0.01"):
         raise OverBudget("over")
 

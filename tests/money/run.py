@@ -7,7 +7,6 @@ every life as the command line asks them. A life's limit is set against what tha
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,18 +23,17 @@ from simulation.run import SOUND, Stage, run_scenario
 from simulation.scenario import Scenario, plain_board, random_scenario
 from simulation.world import SPOILT_FATES, START, Door, Task
 
+from pipeline.commands.caps import check_budget, check_cap
 from pipeline.commands.jobs import Job
-from pipeline.commands.making import _check_cap, _Open, _Results, _within_budget
 from pipeline.errors import ExitCode, OverBudget, StoryboardError
 from pipeline.journal import Journal
-from pipeline.ledger import DOUBTFUL, Book, EventKind, Ledger, fold
+from pipeline.ledger import DOUBTFUL, EventKind, fold
 from pipeline.model import Storyboard
 from pipeline.pricing import RATE_CARDS, estimate
 from pipeline.production import Halt, Production, Services
 from pipeline.providers.base import BillingRow
 from pipeline.quoting import check_quotes
 from pipeline.reconciling import FindingKind, reconcile
-from pipeline.report import Messages
 from pipeline.session import _check_day_cap
 from pipeline.settings import Settings
 from pipeline.summary import SUMMARY_NAME
@@ -86,8 +84,8 @@ class Case:
 class Gates:
     """The program's own gates; a broken program has others."""
 
-    max_cost: Callable[[argparse.Namespace, str, Sequence[_Open]], None] = _check_cap
-    budget: Callable[[_Open, _Results], bool] = _within_budget
+    max_cost: Callable[[argparse.Namespace, Mapping[str, Sequence[Job]]], None] = check_cap
+    budget: Callable[[Job], None] = check_budget
     day: Callable[[Services, Sequence[Production]], None] = _check_day_cap
     account: type[MortalAccount] = MortalAccount
     production: type[Production] = Production
@@ -204,18 +202,16 @@ class _Gate:
             # A budget is for all that the storyboard ever costs.
             needs_usd += before_usd
             limit_usd = budget_usd = _limit(needs_usd, step)
-        opened = [
-            _open(replace(job, storyboard=replace(job.storyboard, budget_usd=budget_usd)))
-            for job in jobs
+        asking = [
+            replace(job, storyboard=replace(job.storyboard, budget_usd=budget_usd)) for job in jobs
         ]
-        results = _Results(json=True, messages=Messages(io.StringIO(), quiet=True))
-        working = [one for one in opened if self._gates.budget(one, results)]
+        working = [job for job in asking if self._is_within_budget(job)]
         try:
-            self._gates.max_cost(args, PROVIDER, working)
+            self._gates.max_cost(args, {PROVIDER: working})
         except OverBudget:
             working = []
         refused = {
-            one.job.storyboard.name: ExitCode.OVER_BUDGET for one in opened if one not in working
+            job.storyboard.name: ExitCode.OVER_BUDGET for job in asking if job not in working
         }
         case.gated.append(
             Gated(
@@ -228,15 +224,12 @@ class _Gate:
         )
         return refused
 
-
-def _open(job: Job) -> _Open:
-    """What the gates are given; they read the plan and the ledger, and append nothing."""
-
-    class _Read(Book):
-        def ledger(self) -> Ledger:
-            return job.ledger
-
-    return _Open(job, None, _Read([]))  # type: ignore[arg-type]
+    def _is_within_budget(self, job: Job) -> bool:
+        try:
+            self._gates.budget(job)
+        except OverBudget:
+            return False
+        return True
 
 
 def read_reports(
