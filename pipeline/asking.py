@@ -33,12 +33,18 @@ _NOES = 2
 
 
 async def ask_by_id(
-    services: Services, attempt: Attempt, task_id: str, *, permit: Callable[[], str]
+    services: Services,
+    attempt: Attempt,
+    task_id: str,
+    *,
+    permit: Callable[[], str],
+    put_url: str | None = None,
 ) -> str | None:
     """The task's id where it exists now; None where it is proved that none does.
 
     Args:
         permit: called right before it is sent again; why that may not be, empty where it may.
+        put_url: where the present manifest has its clip uploaded to.
     Raises:
         SubmissionInDoubt: the provider does not decide it; a person must.
     """
@@ -60,7 +66,7 @@ async def ask_by_id(
         if why_not := _too_old(services, attempt, task_id) or permit():
             return await _look_only(services, attempt, task_id, why_not)
         try:
-            return await _send_again(services, attempt, task_id)
+            return await _send_again(services, attempt, task_id, put_url)
         except KeyRefused as exc:
             raise _cannot_ask(attempt, exc) from exc
         except Rejected:
@@ -70,12 +76,15 @@ async def ask_by_id(
     raise _undecided(attempt, said)
 
 
-async def _send_again(services: Services, attempt: Attempt, task_id: str) -> str:
+async def _send_again(
+    services: Services, attempt: Attempt, task_id: str, put_url: str | None
+) -> str:
     request = read_request(
         attempt.request or {},
         model=attempt.model,
         task_id=task_id,
         webhook_url=services.webhook_url,
+        put_url=put_url,
     )
     return await services.provider.submit(request)
 

@@ -62,6 +62,7 @@ class Capabilities:
     ``containers`` that clips can be had in; ``max_results`` the most takes of one task.
     ``max_image_side_px`` that a picture keeps (None: not stated); ``fetched_images`` what an
     address may lead to; ``inline_images`` whether a manifest may hold the picture itself.
+    ``puts_clips``: it uploads a finished clip to an address of ours as well.
     ``upload_keep_s`` how long an uploaded file can be named, in seconds, ``kept_by_use`` counted
     from its last use.
     """
@@ -82,6 +83,7 @@ class Capabilities:
     max_image_side_px: int | None = None
     fetched_images: tuple[str, ...] = ("JPEG", "PNG", "WebP", "GIF", "BMP")
     inline_images: bool = False
+    puts_clips: bool = False
     upload_keep_s: float = 24 * 3600.0
     kept_by_use: bool = False
 
@@ -181,6 +183,7 @@ RUNWARE = Capabilities(
     max_image_bytes=8_000_000,
     max_image_side_px=2048,
     inline_images=True,
+    puts_clips=True,
     # Deleted 30 days after the last use; two days are left for a run that takes its time.
     # https://runware.ai/docs/platform/image-upload
     upload_keep_s=28 * 24 * 3600.0,

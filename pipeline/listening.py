@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -126,7 +125,12 @@ class Receiver:
         """Listen to one request; returns the status of its answer."""
         if request.method != "POST":
             return 405
-        body = await _read_body(request)
+        try:
+            body = await _read_body(request)
+        except ClientDisconnect:
+            # What was cut short proves nothing, whatever it looks like.
+            self.heard.refused += 1
+            return 400
         if body is None:
             self.heard.refused += 1
             return 413
@@ -177,13 +181,16 @@ class _Connection(H11Protocol):
 
 
 async def _read_body(request: Request) -> bytes | None:
-    """The body; None where it is too large, of which no more is read."""
+    """The body; None where it is too large, of which no more is read.
+
+    Raises:
+        ClientDisconnect: it ended before all that was announced had come.
+    """
     body = bytearray()
-    with suppress(ClientDisconnect):
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _MAX_BODY_BYTES:
-                return None
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _MAX_BODY_BYTES:
+            return None
     return bytes(body)
 
 

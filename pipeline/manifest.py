@@ -50,14 +50,15 @@ class Checked:
 
     ``file`` is as the user named it, ``<stdin>`` for ``-``; ``storyboard`` is None when there is
     any error; ``problems`` are errors and warnings in file order; ``shots`` those of the document
-    in its order, None for each that is wrong in itself; ``notes`` say what was converted, a line
-    each.
+    in its order, None for each that is wrong in itself, ``names`` their ids, empty for one without;
+    ``notes`` say what was converted, a line each.
     """
 
     file: str
     storyboard: Storyboard | None
     problems: tuple[Problem, ...]
     shots: tuple[Shot | None, ...] = ()
+    names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -121,6 +122,7 @@ def read_manifest(
         storyboard=None if findings.has_errors else built.storyboard,
         problems=findings.sorted(),
         shots=built.shots,
+        names=built.names,
         notes=tuple(notes),
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.findings import KeyPath
-from pipeline.model import Container, Output, SafetyMode
+from pipeline.model import Container, Output, SafetyMode, Shot
 from pipeline.references import is_this_machine, url_mistake
 from pipeline.view import View
 
@@ -40,6 +42,28 @@ def read_output(view: View, shot: KeyPath) -> Output | None:
         keep_s=values.get("ttl"),
         put_url=values.get("uploadEndpoint"),
     )
+
+
+def warn_shared_endpoints(view: View, shots: Sequence[Shot | None]) -> None:
+    """Say where several takes are uploaded to one address, at the line that names it first."""
+    takes: Counter[str] = Counter()
+    places: dict[str, KeyPath] = {}
+    for index, shot in enumerate(shots):
+        if shot is None or shot.output.put_url is None:
+            continue
+        own: KeyPath = ("shots", index, SECTION, "uploadEndpoint")
+        is_own = view.document.value(own) is not None
+        places.setdefault(shot.output.put_url, own if is_own else ("defaults", *own[2:]))
+        takes[shot.output.put_url] += shot.takes
+    for url, place in places.items():
+        if takes[url] > 1:
+            view.warn(
+                place,
+                f"{takes[url]} takes are uploaded to this one address, where each overwrites "
+                "the one before",
+                "give each shot an address of its own and one take, or leave it out: every clip "
+                "comes into the output folder",
+            )
 
 
 def _are_whole(values: dict[str, Any]) -> bool:

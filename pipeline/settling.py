@@ -84,6 +84,7 @@ async def find_task(
     ledgers: Iterable[Ledger],
     *,
     permit: Callable[[], str],
+    put_url: str | None = None,
 ) -> str | None:
     """Look a doubtful submission up in the provider's history, or ask for it by our own id.
 
@@ -92,7 +93,7 @@ async def find_task(
     ordered.
 
     Args:
-        permit: as for ``ask_by_id``.
+        permit, put_url: as for ``ask_by_id``.
         ledgers: those of every storyboard of the run, the attempt's own included: whose tasks
             are known, and which other submissions are in doubt.
     Returns:
@@ -101,7 +102,7 @@ async def find_task(
         SubmissionInDoubt: history and bill do not decide it; a later run may, or a person must.
     """
     if attempt.chosen_id is not None:
-        return await ask_by_id(services, attempt, attempt.chosen_id, permit=permit)
+        return await ask_by_id(services, attempt, attempt.chosen_id, permit=permit, put_url=put_url)
     if not services.provider.capabilities.history:
         raise SubmissionInDoubt("the provider keeps no history to look in", hint=hint_of(attempt))
     attempts = [known for ledger in ledgers for known in ledger.attempts]

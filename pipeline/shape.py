@@ -20,6 +20,7 @@ from pipeline.model import Container, Resolution, SafetyMode, ShotKind
 from pipeline.purchase import duration_words, kind_of
 from pipeline.references import NAME, NAME_RULE
 from pipeline.text import shown
+from pipeline.untaken import why_untaken
 from pipeline.yaml_document import Document
 from pipeline.yaml_tree import REPORTED, Unclear
 
@@ -157,6 +158,10 @@ def _report_unknown(document: Document, path: KeyPath, error: Any, findings: Fin
     known = error.schema["properties"]
     unknown = [name for name in error.instance if name not in known]
     for name in unknown[:MAX_PROBLEMS]:
+        documented = None if words.is_film(path) else why_untaken(path, name)
+        if documented is not None:
+            findings.add(document.key_position((*path, name)), (*path, name), *documented)
+            continue
         guess = closest(name, known)
         hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(known)}"
         if guess is None and _SECRET.search(name):
@@ -319,7 +324,8 @@ def _images(found: _Found) -> Words:
 def _image(found: _Found) -> Words:
     cure = "write a file name, a name from references, or an https URL"
     if isinstance(found.value, list):
-        return "an image must be one text; found a list inside the list", cure
+        inside = " inside the list" if isinstance(found.path[-1], int) else ""
+        return f"an image must be one text; found a list{inside}", cure
     if isinstance(found.value, dict):
         return "an image must be one text; found a mapping", cure
     return _not_text(found, cure) or ("is empty", cure)
@@ -362,12 +368,10 @@ def _side(found: _Found) -> Words:
     )
 
 
-def _range(
-    least: int, most: int, example: str, *, has_nearest: bool = True
-) -> Callable[[_Found], Words]:
+def _range(least: int, most: int, example: str) -> Callable[[_Found], Words]:
     def explain(found: _Found) -> Words:
         message = f"must be a whole number from {least:,} to {most:,}; found {found.words}"
-        if type(found.value) is not int or not has_nearest:
+        if type(found.value) is not int:
             return message, f"write {example}, or leave it out"
         nearest = min(max(found.value, least), most)
         return message, f"the nearest is {example.partition(':')[0]}: {nearest}; or leave it out"
@@ -424,8 +428,7 @@ _BY_KEY: Mapping[str, Callable[[_Found], Words]] = {
     "outputFormat": _format,
     "outputQuality": _range(20, 99, "outputQuality: 95"),
     "numberResults": _range(1, 4, "numberResults: 2"),
-    # The least would have a clip deleted a minute after it was paid.
-    "ttl": _range(60, 31_536_000, "ttl: 86400", has_nearest=False),
+    "ttl": _range(60, 31_536_000, "ttl: 86400"),
     "uploadEndpoint": _endpoint,
     "checkContent": _check_content,
     "mode": _mode,

@@ -186,7 +186,12 @@ class TakeMaker:
         """The task that a submission made, None where there is none; see ``find_task``."""
         ledgers = [each.ledger() for each in self._productions]
         permit = partial(self._why_not_again, production, doubts)
-        look = partial(find_task, self._services, doubts[0], ledgers, permit=permit)
+        shots = {shot.id: shot for shot in production.storyboard.shots}
+        shot = shots.get(doubts[0].shot_id)
+        put_url = None if shot is None else shot.output.put_url
+        look = partial(
+            find_task, self._services, doubts[0], ledgers, permit=permit, put_url=put_url
+        )
         try:
             return await self._unless_halted(look)
         except SubmissionInDoubt as exc:

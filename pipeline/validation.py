@@ -30,7 +30,7 @@ from pipeline.model import (
     Storyboard,
     VideoReference,
 )
-from pipeline.output import read_output
+from pipeline.output import read_output, warn_shared_endpoints
 from pipeline.prompt import bind
 from pipeline.purchase import Purchases, kind_of
 from pipeline.references import RESERVED_NAMES
@@ -59,10 +59,11 @@ class Terms:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """What could be made of a document: the storyboard when nothing at all is wrong, and each of
-    its shots, None for one that is not good."""
+    its shots, None for one that is not good; ``names`` their ids, empty for one without."""
 
     storyboard: Storyboard | None = None
     shots: tuple[Shot | None, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def provider_named(document: Document) -> str | None:
@@ -148,7 +149,8 @@ def build(
     view = View(document, findings)
     check = _Check(view, Library(view, opened, videos), terms, materials or {})
     storyboard = check.run(path)
-    return Built(storyboard=storyboard, shots=check.shots)
+    names = (view.text(("shots", index, "id")) or "" for index in range(len(check.shots)))
+    return Built(storyboard=storyboard, shots=check.shots, names=tuple(names))
 
 
 class _Check:
@@ -175,6 +177,8 @@ class _Check:
         shots = [self._shot(index) for index in range(count) if not self.view.findings.is_full]
         self._check_ids(count)
         self.library.warn_unused()
+        if self.terms.capabilities.puts_clips:
+            warn_shared_endpoints(self.view, shots)
         self.shots = tuple(shots)
         whole = tuple(shot for shot in shots if shot is not None)
         storyboard = Storyboard(

@@ -171,6 +171,8 @@ async def _ask_price(provider: str, http: HttpProvider, found: Examination) -> N
 def _compare_clocks(ahead_s: float | None, found: Examination) -> None:
     if ahead_s is None:
         return
+    # A `Date` header leaves out the part of a second: the clock may be up to one further ahead.
+    ahead_s = max(ahead_s, min(ahead_s + 1, 0.0))
     found.facts["clock_ahead_s"] = round(ahead_s)
     if abs(ahead_s) > _MOST_SKEW_S:
         found.note(

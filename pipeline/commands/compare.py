@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -11,9 +12,12 @@ from pipeline.capabilities import PROVIDERS, is_free
 from pipeline.manifest import Checked, read_manifest
 from pipeline.model import Severity
 from pipeline.pricing import RATE_CARDS, dollars, price_note, price_shot, usd_text
-from pipeline.report import table
+from pipeline.report import screen_width, table
 from pipeline.text import clean
 
+# What is told of a shot that cannot be made fits a page, and each of its lines a terminal.
+_MOST_REASON_CHARACTERS = 4000
+_COLUMNS = 80
 PAID = tuple(provider for provider in PROVIDERS if not is_free(provider))
 
 
@@ -58,10 +62,7 @@ def compare(args: argparse.Namespace, file: str) -> Comparison:
     ]
     count = max(len(each.shots) for each in checked)
     names = [
-        next(
-            (c.shots[i].id for c in checked if i < len(c.shots) and c.shots[i] is not None),  # type: ignore[union-attr]
-            f"shots[{i}]",
-        )
+        next((each.names[i] for each in checked if each.names[i:] and each.names[i]), f"shots[{i}]")
         for i in range(count)
     ]
     return Comparison(
@@ -87,7 +88,7 @@ def _offer(checked: Checked, index: int, provider: str) -> Offered:
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """A table of prices, and below it what cannot be made and why."""
+    """A table of prices, and below it what cannot be made and why, in full."""
     rows = [
         (name, *("-" if o.price_usd is None else dollars(o.price_usd) for o in offers))
         for name, offers in comparison.rows
@@ -99,11 +100,21 @@ def comparison_text(comparison: Comparison) -> str:
     for name, offers in comparison.rows:
         for provider, offered in zip(PAID, offers, strict=True):
             if offered.price_usd is None:
-                reason = clean(offered.reason, limit=400)
-                lines.append(f"  {provider} cannot make {name}: {reason}")
+                reason = clean(offered.reason, limit=_MOST_REASON_CHARACTERS)
+                lines += _wrapped(f"{provider} cannot make {name}: {reason}")
             elif offered.note:
-                lines.append(f"  {provider}, {name}: {offered.note}")
+                lines += _wrapped(f"{provider}, {name}: {offered.note}")
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        min(_COLUMNS, screen_width()),
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+    )
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """A submission as the journal keeps it, and back. Pure.
 
 The first four keys are those of every journal ever written; the others stand there only where a
-submission has them.
+submission has them. An address that anybody could write to stands there as its sha256 only: to
+send a submission again, that of the present manifest is taken.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,20 +33,26 @@ def write_request(request: TakeRequest) -> dict[str, Any]:
         "quality": (output.quality, output.quality is not None),
         "safety": (output.safety.value, output.safety is not plain.safety),
         "keep_s": (output.keep_s, output.keep_s is not None),
-        "put_url": (output.put_url, output.put_url is not None),
+        "put_url_sha256": (_sha256(output.put_url or ""), output.put_url is not None),
         "results": (request.results, request.results != 1),
     }
     return record | {key: value for key, (value, is_there) in extras.items() if is_there}
 
 
 def read_request(
-    record: Mapping[str, Any], *, model: str, task_id: str, webhook_url: str = ""
+    record: Mapping[str, Any],
+    *,
+    model: str,
+    task_id: str,
+    webhook_url: str = "",
+    put_url: str | None = None,
 ) -> TakeRequest:
     """The submission that a record is of.
 
     Args:
         webhook_url: the present run's. It is no part of what is bought, and often holds a secret,
             so that no record has it.
+        put_url: where the present manifest has the clip uploaded to, for the same reasons.
     Raises:
         KeyError, ValueError, TypeError: it is no such record.
     """
@@ -66,9 +74,14 @@ def read_request(
             safety=SafetyMode(record.get("safety", SafetyMode.NONE)),
             results=results,
             keep_s=record.get("keep_s"),
-            put_url=record.get("put_url"),
+            # Earlier versions wrote it down as it was.
+            put_url=put_url or record.get("put_url"),
         ),
         results=results,
         task_id=task_id,
         webhook_url=webhook_url,
     )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -110,6 +110,21 @@ def test_a_clock_that_is_far_off_is_exit_78(
     assert "400 s apart" in report["problems"][0]
 
 
+@pytest.mark.parametrize(
+    ("date_minus_ours_s", "told"), [(-0.999, 0), (0.0, 0), (-1.3, 0), (-3.2, -2), (4.0, 4)]
+)
+def test_what_a_date_leaves_out_of_a_second_is_no_difference_of_clocks(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, date_minus_ours_s: float, told: int
+) -> None:
+    async def ask(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(account_check, "_ask_balance", ask)
+    monkeypatch.setattr(account_check.HttpProvider, "server_ahead_s", date_minus_ours_s)
+    _, report, _ = examine(studio, monkeypatch, "wavespeed")
+    assert report["clock_ahead_s"] == told
+
+
 @each_provider
 def test_a_provider_out_of_reach_is_exit_69(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, provider: str

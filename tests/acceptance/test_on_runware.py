@@ -206,6 +206,26 @@ def test_compare_says_what_each_provider_would_charge_and_cannot_make(studio: St
     assert "wavespeed cannot make s2" in studio.stdout
 
 
+def test_compare_names_shots_that_nobody_makes_and_gives_whole_reasons(studio: Studio) -> None:
+    manifest = write(
+        studio.folder,
+        'prompt: "a lamp", duration: 40',
+        'images: [a.png], prompt: "@image2", cut: 9',
+    )
+    studio.run("plan", "--compare", "--json", manifest)
+    (found,) = json.loads(studio.stdout)["comparisons"]
+    assert [shot["shot"] for shot in found["shots"]] == ["s1", "s2"]
+    reasons = [each["reason"] for shot in found["shots"] for each in shot["providers"].values()]
+    studio.run("plan", "--compare", manifest)
+    assert "shots[" not in studio.stdout
+    assert "…" not in studio.stdout
+    table, _, told = studio.stdout.partition("\n  wavespeed cannot make s1: ")
+    assert table
+    assert max(len(line) for line in f"{told}".splitlines()[1:]) <= 80
+    words = " ".join(told.split())
+    assert all(" ".join(reason.split()) in words for reason in reasons if reason)
+
+
 def test_an_edit_is_shown_at_its_real_length_and_one_of_an_address_as_the_most(
     studio: Studio,
 ) -> None:
@@ -231,7 +251,7 @@ def test_an_edit_is_shown_at_its_real_length_and_one_of_an_address_as_the_most(
     (plan,) = json.loads(studio.stdout)["plans"]
     assert len(plan["notes"]) == 1
     assert studio.run("plan", "--compare", manifest) == 0
-    assert f"runware, {said}" in studio.stdout
+    assert f"runware, {said}" in " ".join(studio.stdout.split())
 
 
 @pytest.mark.parametrize(

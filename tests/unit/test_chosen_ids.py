@@ -91,6 +91,26 @@ async def test_what_never_arrived_is_sent_again_under_the_same_id(world: World) 
 
 
 @pytest.mark.anyio
+async def test_a_signed_address_is_in_no_journal_and_is_sent_again_as_it_is_now(
+    world: World,
+) -> None:
+    def board(signature: str) -> Storyboard:
+        put = Output(put_url=f"https://bucket.example.com/x?signature={signature}")
+        return make_storyboard(replace(shot("a"), output=put))
+
+    world.provider.submits = [SubmissionInDoubt("the line broke"), *[Unavailable("down")] * 9]
+    (outcome,) = await world.run(board("first-one"))
+    assert outcome.exit_code is ExitCode.IN_DOUBT
+    assert "first-one" not in repr(world.events(board("first-one")))
+    (outcome,) = await world.run(board("a-later-one"))
+    assert outcome.exit_code is ExitCode.DONE
+    sent = [request.output.put_url or "" for request in world.provider.submitted]
+    assert sent[0].endswith("first-one")
+    assert sent[-1].endswith("a-later-one")
+    assert len(world.provider.tasks) == 1
+
+
+@pytest.mark.anyio
 async def test_a_provider_that_stays_dumb_leaves_it_in_doubt(world: World) -> None:
     world.provider.submits = [SubmissionInDoubt("the line broke"), *[Unavailable("down")] * 9]
     (outcome,) = await world.run(ONE)

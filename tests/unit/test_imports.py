@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, str, frozenset[str]], ...] = (
                 "task_ids",
                 "purchase",
                 "output",
+                "untaken",
                 "validation",
                 "pricing",
                 "fingerprint",

@@ -148,6 +148,18 @@ async def test_of_a_body_no_more_than_the_limit_is_read() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_notice_that_is_cut_short_is_no_notice() -> None:
+    async with listening_desk() as desk:
+        async with await anyio.connect_tcp("127.0.0.1", desk.receiver.port) as stream:
+            head = f"POST /hook?token={TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Length: "
+            await stream.send(f"{head}{len(RUNWARE) + 1}\r\n\r\n".encode() + RUNWARE)
+        while not desk.receiver.heard.refused and not desk.told:
+            await anyio.sleep(0.01)
+    assert desk.told == []
+    assert (desk.receiver.heard.refused, desk.receiver.heard.notices) == (1, 0)
+
+
+@pytest.mark.anyio
 async def test_those_who_hold_connections_open_shut_nobody_out_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -26,6 +26,7 @@ from pipeline.model import (
     Storyboard,
     VideoReference,
 )
+from pipeline.untaken import SECTION_KEYS
 from pipeline.validation import Terms, build, check_form
 from pipeline.view import View
 from pipeline.yaml_document import load
@@ -201,7 +202,8 @@ def test_defaults_hold_where_they_can() -> None:
             "from 1 to 4",
             "nearest is numberResults: 4;",
         ),
-        ("runware: {ttl: 5}", "runware.ttl", "from 60", "ttl: 86400"),
+        ("runware: {ttl: 59}", "runware.ttl", "from 60", "the nearest is ttl: 60;"),
+        ("frame: [a.png]", "frame", "must be one text; found a list", "write a file name"),
         ("runware: {outputFormat: AVI}", "runware.outputFormat", "MP4, WEBM or MOV", "write"),
         ("runware: [MOV]", "runware", "must be a mapping", "write runware: {outputQuality"),
         ("runware: {safety: {mode: quick}}", "runware.safety.mode", "none, fast or full", "write"),
@@ -320,6 +322,79 @@ def test_an_upload_address_on_this_machine_is_let_through_with_a_warning() -> No
     storyboard, problems = check("runware: {uploadEndpoint: 'http://127.0.0.1:9/x'}")
     assert storyboard is not None
     assert not problems
+
+
+ENDPOINT = "uploadEndpoint: 'https://bucket.example.com/x?sig=1'"
+
+
+@pytest.mark.parametrize(
+    ("shot", "top", "path", "takes"),
+    [
+        (f"takes: 3, runware: {{{ENDPOINT}}}", "", "shots[0].runware.uploadEndpoint", 3),
+        (
+            f"runware: {{{ENDPOINT}}}}}\n  - {{id: b, prompt: x, runware: {{{ENDPOINT}}}",
+            "",
+            "shots[0].runware.uploadEndpoint",
+            2,
+        ),
+        (
+            "takes: 2",
+            f"defaults: {{runware: {{{ENDPOINT}}}}}\n",
+            "defaults.runware.uploadEndpoint",
+            2,
+        ),
+    ],
+)
+def test_takes_that_overwrite_each_other_at_one_address_are_warned_of(
+    shot: str, top: str, path: str, takes: int
+) -> None:
+    storyboard, [warning] = found_in(shot, top=top)
+    assert storyboard is not None
+    assert (warning.severity, warning.path) == (Severity.WARNING, path)
+    assert warning.message.startswith(f"{takes} takes are uploaded to this one address")
+    assert "address of its own" in warning.hint
+    # Elsewhere the section does nothing at all.
+    if not top:
+        _, elsewhere = found_in(f"images: [a.png], {shot}", "wavespeed", top)
+        assert not [each for each in elsewhere if "one address" in each.message]
+
+
+def test_one_take_at_an_address_of_its_own_is_not_warned_of() -> None:
+    assert found_in(f"runware: {{{ENDPOINT}}}")[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("shot", "top", "path", "message", "hint"),
+    [
+        ("runware: {outputType: URL}", "", "shots[0].runware.outputType", "always URL", "leave it"),
+        ("runware: {deliveryMethod: sync}", "", "shots[0].runware.deliveryMethod", "async", "leav"),
+        ("runware: {includeCost: true}", "", "shots[0].runware.includeCost", "true", "settled_usd"),
+        ("runware: {webhookURL: x}", "", "shots[0].runware.webhookURL", "run", "--webhook-url"),
+        ("runware: {taskUUID: x}", "", "shots[0].runware.taskUUID", "bought twice", "task_id"),
+        ("runware: {model: x}", "", "shots[0].runware.model", "one model", "provider:"),
+        ("model: x", "", "shots[0].model", "one model", "provider: wavespeed or runware"),
+        ("", "model: x\n", "model", "one model", "provider: wavespeed or runware"),
+        ("", "uploadEndpoint: x\n", "uploadEndpoint", "section", "defaults: {runware: {uploadEnd"),
+        ("outputQuality: 50", "", "shots[0].outputQuality", "section", "runware: {outputQuality"),
+        ("enable_sync_mode: true", "", "shots[0].enable_sync_mode", "open until", "leave it out"),
+        ("enable_base64_output: true", "", "shots[0].enable_base64_output", "answer", "leave it"),
+        ("webhook: x", "", "shots[0].webhook", "belongs to a run", "--webhook-url"),
+        ("", "defaults: {webhook: x}\n", "defaults.webhook", "to a run", "STORYBOARD_WEBHOOK_URL"),
+        ("positivePrompt: x", "", "shots[0].positivePrompt", "another name", "write prompt"),
+    ],
+)
+def test_what_a_page_documents_and_a_manifest_does_not_take_is_told_with_its_reason(
+    shot: str, top: str, path: str, message: str, hint: str
+) -> None:
+    found = refused(shot or "duration: 6", top=top)
+    assert found[0] == path
+    assert message in found[1]
+    assert hint in found[2]
+    assert "unknown" not in found[1]
+
+
+def test_the_sections_keys_are_those_of_the_schema() -> None:
+    assert set(SCHEMA["$defs"]["runware"]["properties"]) == SECTION_KEYS
 
 
 def test_the_schema_names_every_size_that_is_sold() -> None:
