@@ -295,6 +295,7 @@ ssize_t write(int fd, const void *data, size_t length)
     lock();
     fstat(fd, &st);
     off_t at = position(fd, &st);
+    note_content(fd, &st); /* what another program made may be written to by this one */
     ssize_t n = syscall(SYS_write, fd, data, length);
     if (n > 0)
         note(WRITE, st.st_ino, 0, 0, at, data, n);
@@ -308,6 +309,7 @@ ssize_t pwrite(int fd, const void *data, size_t length, off_t at)
     if (!is_watched(fd, &st))
         return syscall(SYS_pwrite64, fd, data, length, at);
     lock();
+    note_content(fd, &st);
     ssize_t n = syscall(SYS_pwrite64, fd, data, length, at);
     if (n > 0)
         note(WRITE, st.st_ino, 0, 0, at, data, n);
@@ -393,6 +395,7 @@ int ftruncate(int fd, off_t length)
     if (!is_watched(fd, &st))
         return syscall(SYS_ftruncate, fd, length);
     lock();
+    note_content(fd, &st);
     int failed = syscall(SYS_ftruncate, fd, length);
     if (!failed)
         note(TRUNCATE, st.st_ino, 0, 0, length, 0, 0);
