@@ -88,7 +88,7 @@ def file_name(pattern: str, storyboard: str, deliverable: Deliverable, lasts_s: 
     }
     name = _FIELD.sub(lambda match: values[match.group(1)], pattern)
     suffix = ENCODINGS[deliverable.profile].suffix
-    return name if name.lower().endswith(suffix) else name + suffix
+    return (name[: -len(suffix)] if name.lower().endswith(suffix) else name) + suffix
 
 
 def name_mistake(name: str, deliverable: Deliverable) -> Words | None:

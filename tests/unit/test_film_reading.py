@@ -294,6 +294,11 @@ def test_a_cut_of_its_own_names_shots_whole_or_in_part_and_may_repeat_one() -> N
     assert one.file_name == "ad_native_8.5s.mp4"
 
 
+def test_a_suffix_in_other_letters_is_the_suffix_of_the_profile() -> None:
+    [one] = good("deliverables: [{file: Spot.MP4}]").deliverables
+    assert one.file_name == "Spot.mp4"
+
+
 def test_two_of_one_shape_are_told_apart_by_their_length() -> None:
     film = good("deliverables: [{ratio: 1:1, length: 18}, {ratio: 1:1, length: 6, shots: [a]}]")
     assert [each.name for each in film.deliverables] == ["1x1_18s", "1x1_6s"]
