@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.errors import ExitCode
 from pipeline.findings import KeyPath, closest
 from pipeline.model import FileReference, Reference, UrlReference, VideoReference
-from pipeline.references import NAME, is_address, is_url, url_mistake
+from pipeline.references import NAME, foreign_form, is_address, is_url, url_mistake
 from pipeline.text import shown
 from pipeline.view import View
 
@@ -146,6 +146,8 @@ class Library:
                 return None
             return VideoReference(media=UrlReference(source=source, url=source))
         found = self._videos.get(source)
+        if self._is_foreign(path, source, found):
+            return None
         if isinstance(found, ImageRefused):
             self._view.findings.add(
                 self._view.document.position(path),
@@ -184,8 +186,8 @@ class Library:
                 return None
             return UrlReference(source=source, url=source)
         found = self._opened.get(source)
-        if not isinstance(found, ImageRefused):
-            return found
+        if not isinstance(found, ImageRefused) or self._is_foreign(path, source, found):
+            return found if isinstance(found, FileReference) else None
         message, hint, exit_code = found.message, found.hint, found.exit_code
         if found.is_absent and not self._is_readable and NAME.match(source):
             return None
@@ -199,6 +201,13 @@ class Library:
             self._view.document.position(path), path, message, hint, exit_code=exit_code
         )
         return None
+
+    def _is_foreign(self, path: KeyPath, source: str, found: object) -> bool:
+        """Report what is no file and was never meant as one, by what it is."""
+        form = foreign_form(source) if isinstance(found, ImageRefused) else None
+        if form is not None:
+            self._view.add(path, *form)
+        return form is not None
 
     def warn_unused(self) -> None:
         """Name the entries that no shot used; call it after every shot."""

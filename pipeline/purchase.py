@@ -263,7 +263,7 @@ class Purchases:
         if "resolution" not in shot and width is None and height is None:
             resolution = _DEFAULT_RESOLUTION
         if self._view.document.value(resolution) is not None:
-            self._refuse_resolution(resolution, kind_of(shot), offer)
+            self._refuse_resolution(resolution, kind_of(shot), offer, images)
             return None
         if any((*base, key) in self._view.findings.flagged for key in ("width", "height")):
             return None
@@ -297,11 +297,14 @@ class Purchases:
         value = self._view.get((*base, key))
         return value if type(value) is int else None
 
-    def _refuse_resolution(self, path: KeyPath, kind: ShotKind, offer: Offer) -> None:
-        value = self._view.document.value(path)
-        near = next((size for size in offer.sizes if size.tier.value == value), offer.sizes[0])
+    def _refuse_resolution(
+        self, path: KeyPath, kind: ShotKind, offer: Offer, images: Sequence[Reference | None]
+    ) -> None:
         if path in self._view.findings.flagged:
             return
+        value = self._view.document.value(path)
+        wanted = [size for size in offer.sizes if size.tier.value == value]
+        near = _like(images[0] if images else None, wanted or offer.sizes)
         self._view.add(
             path,
             f"{self._provider} takes no resolution for a shot from {_MADE_FROM[kind]}, "

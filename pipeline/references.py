@@ -25,6 +25,11 @@ RESERVED_NAMES = frozenset(
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(?:https?|file|ftp|data|javascript):", re.IGNORECASE)
 _URL_CHARACTERS = re.compile(r"[!-~]+\Z")
+# How a provider names media that it has, and how base64 of a JPEG, PNG, WebP or GIF begins.
+_MEDIA_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
+_BARE = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*\Z")
+_BARE_HEADS = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")
+_LEAST_BARE = 48
 _LABELS = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?\Z")
 _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home", "corp", "arpa")
 
@@ -62,6 +67,24 @@ def inline_bytes(uri: str) -> bytes | None:
         return b64decode("".join(body.split()), validate=True) or None
     except (ValueError, binascii.Error):
         return None
+
+
+def foreign_form(source: str) -> tuple[str, str] | None:
+    """Message and cure for an entry in a form that a provider knows and a manifest does not take:
+    the id of a file that is there already, or a picture in bare base64; None for any other."""
+    if _MEDIA_ID.match(source):
+        return (
+            f'"{source}" is the id of a file at the provider, which nobody can look at before '
+            "money is spent",
+            "name the file itself, or its https address",
+        )
+    if len(source) >= _LEAST_BARE and source.startswith(_BARE_HEADS) and _BARE.match(source):
+        return (
+            f'"{shown(source, 20)}" is a picture in bare base64 ({len(source):,} characters)',
+            "on runware write it as a data: URI (data:image/png;base64, and the picture); "
+            "or save it to a file beside the manifest and name that",
+        )
+    return None
 
 
 def is_this_machine(url: str) -> bool:

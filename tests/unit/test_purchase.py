@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipeline.model import (
     Storyboard,
     VideoReference,
 )
+from pipeline.references import foreign_form
 from pipeline.untaken import SECTION_KEYS
 from pipeline.validation import Terms, build, check_form
 from pipeline.view import View
@@ -33,11 +35,14 @@ from pipeline.yaml_document import load
 
 VALIDATOR = Draft202012Validator(SCHEMA)
 CLIP_S = Fraction(101, 20)
+NO_FILE = ImageRefused(message="it does not exist", hint="look", is_absent=True)
 
 
 def picture(name: str) -> FileReference | ImageRefused:
     """A file that is as large as its name says: ``a-1920x1080.png``."""
     found = stub(name)
+    if foreign_form(name) is not None:
+        return NO_FILE
     said = re.search(r"-(\d+)x(\d+)", name)
     if said is None or not isinstance(found, FileReference):
         return found
@@ -68,6 +73,8 @@ def found_in(
     assert isinstance(media, FileReference)
     videos = {
         name: VideoReference(media=media, duration_s=clip_s, size=size)
+        if foreign_form(name) is None
+        else NO_FILE
         for name in videos_named(view)
     }
     storyboard = build(
@@ -140,7 +147,7 @@ def test_defaults_hold_where_they_can() -> None:
             "images: [a.png], resolution: 480p",
             "resolution",
             "takes no resolution for a shot from reference images",
-            "write runware: {width: 848, height: 480} instead",
+            "write runware: {width: 480, height: 480} instead",
         ),
         ("resolution: 720p", "resolution", "shot from text alone", "{width: 1280, height: 720}"),
         (
@@ -275,7 +282,58 @@ def test_a_resolution_among_the_defaults_is_refused_for_shots_that_take_none() -
     path, message, hint = refused("images: [a.png]", top="defaults: {resolution: 480p}\n")
     assert path == "defaults.resolution"
     assert "takes no resolution" in message
-    assert "width: 848" in hint
+    assert "width: 480" in hint
+
+
+@pytest.mark.parametrize(
+    ("resolution", "image", "size"),
+    [
+        ("480p", "a-480x848.png", "{width: 480, height: 848}"),
+        ("720p", "a-900x1600.png", "{width: 720, height: 1280}"),
+        ("480p", "a-600x600.png", "{width: 480, height: 480}"),
+        ("480p", "a-1500x1001.png", "{width: 720, height: 480}"),
+    ],
+)
+@pytest.mark.parametrize("place", ["shot", "defaults"])
+def test_instead_of_a_resolution_the_size_that_is_shaped_like_the_first_image_is_proposed(
+    resolution: str, image: str, size: str, place: str
+) -> None:
+    top = f"defaults: {{resolution: {resolution}}}\n" if place == "defaults" else ""
+    own = "" if top else f", resolution: {resolution}"
+    _, _, hint = refused(f"images: [{image}, a-1x9.png]{own}", top=top)
+    assert hint == f"write runware: {size} instead"
+
+
+UUID = "aac49721-1964-481a-ae78-8a4e29b91402"
+BARE = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60)).decode()
+
+
+@pytest.mark.parametrize(
+    ("shot", "top", "path", "message", "hint"),
+    [
+        (f"images: [{UUID}]", "", "shots[0].images[0]", "id of a file", "its https address"),
+        (f"frame: {UUID}", "", "shots[0].frame", "before money is spent", "its https address"),
+        (f"video: {UUID}", "", "shots[0].video", "id of a file", "its https address"),
+        (
+            "images: [it]",
+            f"references: {{it: {UUID}}}\n",
+            "references.it",
+            "id of a file",
+            "its https address",
+        ),
+        (f"images: ['{BARE}']", "", "shots[0].images[0]", "bare base64", "data: URI"),
+        (f"frame: '{BARE}'", "", "shots[0].frame", "bare base64", "data: URI"),
+        (f"frame: '/9j/{BARE}'", "", "shots[0].frame", "bare base64", "save it to a file"),
+    ],
+)
+def test_a_form_that_only_providers_know_is_refused_by_what_it_is(
+    shot: str, top: str, path: str, message: str, hint: str
+) -> None:
+    found = refused(shot, top=top)
+    assert found[0] == path
+    assert message in found[1]
+    assert hint in found[2]
+    assert "does not exist" not in found[1]
 
 
 def test_a_clip_that_is_too_long_to_be_edited_is_refused() -> None:
