@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, assert_never
@@ -39,7 +39,8 @@ class Action(StrEnum):
     ``keep``: paid, checked, on disk. ``adopt``: something of the same content may be or is paid
     already (a clip under another shot's name, a submission whose answer was lost): take that.
     ``fetch``: the task exists; wait for it and download. ``buy``: submit a new task.
-    ``blocked``: only a person can say how to go on. ``skip``: left out by ``--only``.
+    ``blocked``: only a person can say how to go on. ``skip``: left out by ``--only``; what is in
+    doubt is settled and fetched all the same, and not bought.
     """
 
     KEEP = "keep"
@@ -332,9 +333,23 @@ def _take_over(
 def _left_out(
     shot: Shot, wanted: str, attempts: list[Attempt], missing_clips: frozenset[str]
 ) -> list[PlannedTake]:
-    """Keep what a shot outside ``--only`` has; never fetch, adopt or buy for it."""
+    """Keep what a shot outside ``--only`` has; never fetch, adopt or buy for it.
+
+    What is in doubt is settled all the same, as until then nothing may be bought, and fetched if
+    it is there, as its task holds a place.
+    """
     lines = [_continue(shot, attempt, missing_clips) for attempt in attempts]
     kept = [line for line in lines if line.action is Action.KEEP]
+    kept += [
+        replace(
+            line,
+            action=Action.SKIP,
+            reason=f"left out by --only; in doubt, {dollars(line.attempt.cost_usd)} reserved: "
+            "looked for, not bought",
+        )
+        for line in lines
+        if line.attempt is not None and line.attempt.state in DOUBTFUL
+    ]
     if kept:
         return kept
     return [

@@ -86,9 +86,12 @@ class Runner:
         results: list[TakeResult] = []
         async with anyio.create_task_group() as group:
             for takes in _by_task(production.plan.takes):
+                doubt = _doubt_of(takes[0])
                 if takes[0].action is Action.BUY:
                     group.start_soon(self._buy, production, takes, results)
-                elif _doubt_of(takes[0]) is not None:
+                elif doubt is not None and takes[0].action is Action.SKIP:
+                    group.start_soon(self._bring_home, production, doubt, results)
+                elif doubt is not None:
                     group.start_soon(self._settle_takes, production, takes, results)
                 else:
                     group.start_soon(self._take, production, takes[0], results)
@@ -183,6 +186,12 @@ class Runner:
             fact, then = "in doubt", "it is looked for, and not bought"
         note = f"{attempt.slate} is {fact} but no shot asks for it any more; {then}"
         self._services.reporter.note(production.storyboard.name, note)
+        await self._bring_home(production, attempt, results)
+
+    async def _bring_home(
+        self, production: Production, attempt: Attempt, results: list[TakeResult]
+    ) -> None:
+        """Fetch what a task made, or may have; buy nothing."""
 
         async def work() -> None:
             found: Attempt | None = attempt
@@ -321,7 +330,7 @@ def _count_doubts(plan: Plan) -> int:
 
 def _doubt_of(take: PlannedTake) -> Attempt | None:
     """The submission in doubt that a line settles, if it does."""
-    attempt = take.attempt if take.action is Action.ADOPT else None
+    attempt = take.attempt if take.action in {Action.ADOPT, Action.SKIP} else None
     return attempt if attempt is not None and attempt.state in DOUBTFUL else None
 
 

@@ -34,7 +34,7 @@ from pipeline.fetching import Fetcher
 from pipeline.files import sync_folder
 from pipeline.ledger import Attempt, AttemptState, EventKind
 from pipeline.model import Container, Shot
-from pipeline.planning import PlannedTake
+from pipeline.planning import Action, PlannedTake
 from pipeline.pricing import dollars
 from pipeline.production import Halt, Production, Services
 from pipeline.providers.base import TakeRequest
@@ -209,13 +209,13 @@ class TakeMaker:
         What the first sending did not buy, the second does: its price must have been counted.
         """
         services, first = self._services, doubts[0]
-        lines = production.plan.takes
+        lines = [line for line in production.plan.takes if line.action is not Action.SKIP]
         planned = {line.attempt.attempt_id for line in lines if line.attempt is not None}
         is_counted = first.chosen_id in services.sent_at or all(
             doubt.attempt_id in planned for doubt in doubts
         )
         if not is_counted:
-            return "no shot asks for it any more, so that it is not sent again"
+            return "no shot of this run asks for it, so that it is not sent again"
         if len(doubts) != first.results:
             return "a part of it is settled already, so that it is not sent again"
         cap_usd = services.settings.day_cap_usd

@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -321,7 +322,9 @@ async def test_a_clock_that_cannot_be_asked_for_stops_nothing(world: World) -> N
     assert outcome.exit_code is ExitCode.DONE
 
 
-async def leave_in_doubt(world: World, storyboard: Storyboard, *, made: bool) -> None:
+async def leave_in_doubt(
+    world: World, storyboard: Storyboard, *, made: bool, **options: Any
+) -> None:
     """A run that loses the answer and learns nothing more."""
     lose = world.provider.accept_and_lose if made else SubmissionInDoubt("the line broke")
 
@@ -330,7 +333,7 @@ async def leave_in_doubt(world: World, storyboard: Storyboard, *, made: bool) ->
         return lose(request) if callable(lose) else lose
 
     world.provider.submits = [dumb, *[Unavailable("down")] * 9]
-    (outcome,) = await world.run(storyboard)
+    (outcome,) = await world.run(storyboard, **options)
     assert outcome.exit_code is ExitCode.IN_DOUBT
     world.provider.submits.clear()
     world.provider.statuses.clear()
@@ -402,6 +405,19 @@ async def test_a_doubt_that_no_shot_asks_for_any_more_is_never_bought(
     assert "a_tk01 is in doubt but no shot asks for it" in "".join(world.reporter.notes)
     assert "paid" not in "".join(world.reporter.notes)
     assert any("storyboard resolve" in result.message for result in outcome.takes)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("takes", [1, 2])
+async def test_a_doubt_of_a_shot_that_is_left_out_is_looked_for_and_not_sent_again(
+    world: World, takes: int
+) -> None:
+    both = make_storyboard(shot("a", takes=takes, results=takes), shot("b"))
+    await leave_in_doubt(world, both, made=False, only=frozenset({"a"}))
+    (outcome,) = await world.run(both, only=frozenset({"b"}))
+    assert outcome.exit_code is ExitCode.IN_DOUBT
+    assert world.provider.submitted == []
+    assert world.provider.tasks == {}
 
 
 @pytest.mark.anyio

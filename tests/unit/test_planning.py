@@ -305,6 +305,21 @@ def test_unfinished_take_outside_only_is_left_and_not_taken_by_another_shot(stat
     assert made.orphans == ()
 
 
+@pytest.mark.parametrize("state", [State.INTENT, State.IN_DOUBT])
+def test_doubt_outside_only_is_in_the_plan_beside_what_is_kept(state: State) -> None:
+    opening, closing = make_shot("opening", takes=2), make_shot("closing", prompt="the end")
+    attempts = (make_attempt(opening), make_attempt(opening, take=2, state=state))
+    made = plan(opening, closing, attempts=attempts, only=("closing",))
+    assert actions(made) == [
+        ("opening_tk01", Action.KEEP),
+        ("opening_tk02", Action.SKIP),
+        ("closing_tk01", Action.BUY),
+    ]
+    assert made.takes[1].attempt == attempts[1]
+    assert "in doubt, $0.30 reserved" in made.takes[1].reason
+    assert made.doubt_usd == 0
+
+
 def test_sums_are_what_was_spent_what_is_reserved_and_what_is_new() -> None:
     closing, middle = make_shot("closing", prompt="c"), make_shot("middle", prompt="m")
     attempts = (

@@ -362,6 +362,34 @@ async def test_shots_left_out_are_neither_bought_nor_fetched(world: World) -> No
 
 
 @pytest.mark.anyio
+async def test_an_undecided_doubt_of_a_shot_left_out_lets_nothing_be_bought(world: World) -> None:
+    storyboard = board("ab")
+    earlier(world, storyboard, a=AttemptState.INTENT)
+    world.provider.histories = [Unavailable("503")]
+    (outcome,) = await world.run(storyboard, only=frozenset({"b"}))
+    assert outcome.exit_code is ExitCode.IN_DOUBT
+    assert world.provider.submitted == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_a_doubt_of_a_shot_left_out_is_settled_and_never_bought(
+    world: World, is_there: bool
+) -> None:
+    storyboard = board("ab")
+    earlier(world, storyboard, a=AttemptState.INTENT)
+    if is_there:
+        world.provider.make_task(request_for(storyboard.shots[0]), "task-of-a")
+    (outcome,) = await world.run(storyboard, only=frozenset({"b"}))
+    assert outcome.exit_code is ExitCode.DONE
+    assert [r.prompt for r in world.provider.submitted] == ["@image1 as b"]
+    assert world.states(storyboard) == {
+        "a_tk01": AttemptState.VERIFIED if is_there else AttemptState.ABSENT,
+        "b_tk01": AttemptState.VERIFIED,
+    }
+
+
+@pytest.mark.anyio
 async def test_a_removed_shots_task_is_brought_home_and_told(world: World) -> None:
     before, after = board("ab"), board("a")
     earlier(world, before, a=AttemptState.SUBMITTED, b=AttemptState.SUBMITTED)
