@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from contextlib import suppress
@@ -30,8 +31,15 @@ def write_whole(path: Path, text: str) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise StorageError(
-            f"cannot write {path}: {exc.strerror or exc}", hint="free some disk space"
+            f"cannot write {path}: {exc.strerror or exc}", hint=cure_of(exc)
         ) from exc
+
+
+def cure_of(exc: OSError) -> str:
+    """What somebody can do whose file could not be written."""
+    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "check who may write to its folder"
+    return "free some disk space"
 
 
 def set_aside(path: Path, aside: Path) -> bool:

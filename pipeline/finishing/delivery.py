@@ -255,7 +255,7 @@ def _workspace(job: Job, bench: _Bench) -> Iterator[Path]:
     """An empty folder for one deliverable."""
     place = hashlib.sha256(os.fsencode(job.target.absolute())).hexdigest()[:16]
     folder = bench.cache_dir / f"{_WORK}{place}"
-    folder.mkdir()
+    _make_folders(folder)
     try:
         yield folder
     finally:

@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from pipeline.errors import ClipRejected, StorageError
+from pipeline.files import cure_of
 from pipeline.media.boxes import Box, walk_boxes
 from pipeline.media.ebml import walk_elements
 from pipeline.model import Container
@@ -133,7 +134,7 @@ def disclose(path: Path, disclosure: Disclosure, container: Container) -> None:
             file.write(length.to_bytes(4, "big") + b"uuid" + _XMP_BOX + packet)
     except OSError as exc:
         raise StorageError(
-            f"cannot write {path}: {exc.strerror or exc}", hint="free some disk space"
+            f"cannot write {path}: {exc.strerror or exc}", hint=cure_of(exc)
         ) from exc
 
 

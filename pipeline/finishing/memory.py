@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import CannotWrite
 from pipeline.files import write_whole
 from pipeline.finishing.measurements import ColorTags, Measurements, SoundMeasured, Stretch
 from pipeline.model import Container
@@ -38,7 +39,7 @@ def remember(path: Path, measured: Measurements) -> None:
     """Keep what a file measures.
 
     Raises:
-        StorageError: the disk would not take it.
+        StorageError, CannotWrite: the disk or its folder would not take it.
     """
     _write(path, json.dumps(asdict(measured), default=str))
 
@@ -75,7 +76,7 @@ def note_made(path: Path, record: Mapping[str, Any]) -> None:
     """Keep how a file was made.
 
     Raises:
-        StorageError: the disk would not take it.
+        StorageError, CannotWrite: the disk or its folder would not take it.
     """
     _write(path, json.dumps(record))
 
@@ -90,7 +91,10 @@ def read_made(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise CannotWrite(f"cannot make the folder {path.parent}: {exc.strerror}") from exc
     write_whole(path, f"{text}\n{_seal(path, text)}\n")
 
 

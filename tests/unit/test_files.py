@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -35,6 +36,22 @@ def test_old_file_is_untouched_when_the_disk_fails(
     assert caught.value.exit_code is ExitCode.IO_ERROR
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [(errno.ENOSPC, "free some"), (errno.EACCES, "who may write"), (errno.EROFS, "who may write")],
+)
+def test_the_cure_is_one_for_what_went_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, cure: str
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StorageError) as caught:
+        write_whole(tmp_path / "run.json", "new")
+    assert cure in caught.value.hint
 
 
 def test_bytes_are_synced_before_the_name_and_the_name_after(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from measured import MEASURED, SOUND
 
+from pipeline.errors import CannotWrite
 from pipeline.finishing.measurements import Measurements, Stretch
 from pipeline.finishing.memory import (
     key_of,
@@ -119,6 +120,12 @@ def test_what_was_noted_of_a_file_is_read_again_and_an_altered_note_is_empty(
     assert read_made(path) == {"key": "k", "files": {"film.mp4": "f"}}
     path.write_text(path.read_text().replace('"k"', '"q"'))
     assert read_made(path) == {}
+
+
+def test_a_folder_that_cannot_be_made_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "measured").touch()
+    with pytest.raises(CannotWrite, match="measured"):
+        remember(record_path(tmp_path, "key"), MEASURED)
 
 
 def reseal(path: Path, text: str) -> None:
