@@ -67,6 +67,10 @@ def test_recorded_success_gives_the_clip_and_what_it_cost(name: str) -> None:
     assert (status.flagged, status.code, status.message) == (False, "", "")
 
 
+def test_a_seed_that_is_told_changes_nothing() -> None:
+    assert status_of(answer(item(seed=4711))) == status_of(answer(item()))
+
+
 def test_recorded_progress_is_told() -> None:
     status = status_of(sample("result_processing"))
     assert (status.phase, status.word, status.outputs) == (TaskPhase.RUNNING, "processing 40 %", ())

@@ -70,6 +70,12 @@ def status_of(answer: HttpReply) -> TaskStatus:
     return dialect.read_status(answer, TASK_ID)
 
 
+def test_times_that_the_provider_tells_change_nothing() -> None:
+    for told in ({"status": "processing"}, {"status": "completed", "outputs": ["https://x/1.mp4"]}):
+        plain = status_of(task(**told))
+        assert status_of(task(**told, timings={"inference": 51_877}, executionTime=60_000)) == plain
+
+
 # ---------------------------------------------------------------- submit
 
 
