@@ -47,6 +47,7 @@ class EventKind(StrEnum):
     VERIFIED = "verified"
     ADOPTED = "adopted"
     REFUNDED = "refunded"
+    USED = "used"
 
 
 class AttemptState(StrEnum):
@@ -102,7 +103,8 @@ class Attempt:
     ``results`` how many its task makes. ``settled_usd`` what the provider says that it cost
     (None: it does not). ``outputs`` the addresses of all clips of its task, from when that was
     done; empty before, and in journals of earlier versions. ``server_ahead_s`` how far the
-    provider's clock was ahead of ours at the intent, None where that was not known.
+    provider's clock was ahead of ours at the intent, None where that was not known. ``is_retake``
+    whether ``--retake`` asked for it, ``is_used`` whether a run that ended well had it since.
     """
 
     attempt_id: str
@@ -134,6 +136,13 @@ class Attempt:
     container: Container = Container.MP4
     settled_usd: Decimal | None = None
     outputs: tuple[str, ...] = ()
+    is_retake: bool = False
+    is_used: bool = False
+
+    @property
+    def is_open_retake(self) -> bool:
+        """Whether it is what ``--retake`` asked for in a run that has not ended well so far."""
+        return self.is_retake and not self.is_used
 
     @property
     def cost_usd(self) -> Decimal:
@@ -279,6 +288,7 @@ def _begin(event: Event) -> Attempt:
         expected_s=_expected_s(data),
         short_side_px=data.get("short_side_px", Resolution(data["resolution"]).short_side_px),
         container=Container(data.get("container", Container.MP4)),
+        is_retake=data.get("retake", False),
     )
 
 
@@ -339,6 +349,8 @@ def _advance(attempt: Attempt, event: Event) -> Attempt:
         now = replace(now, outputs=tuple(data.get("outputs", ())))
     if event.kind is EventKind.REFUNDED:
         return replace(attempt, refunded_usd=Decimal(data["usd"]))
+    if event.kind is EventKind.USED:
+        return replace(attempt, is_used=True)
     if event.kind is EventKind.ADOPTED:
         return replace(now, shot_id=data["shot"], take=data["take"], clip=data["clip"])
     return replace(now, state=_STATE_AFTER[event.kind])

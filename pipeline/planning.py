@@ -55,7 +55,8 @@ class Action(StrEnum):
 class PlannedTake:
     """One line of a plan; ``price_usd`` is what this run would newly spend on it.
 
-    ``of_last_task``: it is another result of the task that the line before it buys.
+    ``of_last_task``: it is another result of the task that the line before it buys;
+    ``is_retake``: it is bought because ``--retake`` asks for it.
     """
 
     shot: Shot
@@ -66,6 +67,7 @@ class PlannedTake:
     reason: str
     attempt: Attempt | None = None
     of_last_task: bool = False
+    is_retake: bool = False
 
     @property
     def slate(self) -> str:
@@ -124,7 +126,8 @@ def make_plan(
 
     Args:
         missing_clips: attempt ids whose recorded clip is not on disk as recorded.
-        retake: shot ids that get one more take, whatever they have.
+        retake: shot ids that get one more take, whatever they have; the one that an earlier run
+            bought for that counts, until a run ends well.
         only: shot ids to work on; None means all. Finished takes of the others are kept.
     Returns:
         Takes in shot order, by take number within a shot, plus the orphans.
@@ -148,9 +151,11 @@ def make_plan(
         again = shot.id in retake
         attempts = [a for a in own[shot.id] if not (again and a.state in SPOILED)]
         lines = [_continue(shot, attempt, missing_clips) for attempt in attempts]
+        if again:
+            lines = [_as_retake(line) for line in lines]
         # A retake that was cut short is taken up, not bought a second time.
-        under_way = any(a.state in PENDING | DOUBTFUL for a in attempts)
-        lacking = max(shot.takes - len(attempts), 1 if again and not under_way else 0)
+        is_had = any(a.state in PENDING | DOUBTFUL or a.is_open_retake for a in attempts)
+        lacking = max(shot.takes - len(attempts), 1 if again and not is_had else 0)
         next_take = ledger.next_take(shot.id)
         if not again:
             # Of several, the newest: a renamed shot keeps the take that its film used.
@@ -173,6 +178,7 @@ def make_plan(
                 price_usd=price_take(card, shot, more=i % shot.output.results > 0),
                 reason=why,
                 of_last_task=i % shot.output.results > 0,
+                is_retake=again,
             )
             for i in range(lacking)
         ]
@@ -208,6 +214,34 @@ def current_takes(shot_id: str, wanted: str, attempts: Iterable[Attempt]) -> lis
     """The shot's takes that show what the manifest asks for now, by take number."""
     mine = [a for a in attempts if a.shot_id == shot_id and a.fingerprint == wanted]
     return sorted((a for a in mine if a.state not in FREE), key=lambda a: a.take)
+
+
+def used_retakes(
+    plan: Plan, ledger: Ledger, *, retake: frozenset[str], only: frozenset[str] | None
+) -> list[Attempt] | None:
+    """The takes whose order is carried out, now that a run of the plan has ended well.
+
+    From then on ``--retake`` asks for another take. A film uses those of every shot; without one
+    they are of the shots that were worked on.
+
+    Args:
+        retake, only: as in ``make_plan``.
+    Returns:
+        None where a take that was asked for came to nothing: the whole order stays open.
+    """
+    own = [a for a in ledger.attempts if a.provider == plan.provider]
+    wanted = {take.shot.id: take.fingerprint for take in plan.takes}
+    worked = {each for each in wanted if only is None or each in only}
+    for shot_id in worked & retake:
+        takes = current_takes(shot_id, wanted[shot_id], own)
+        if not takes or takes[-1].state is not AttemptState.VERIFIED:
+            return None
+    shots = worked if film_cut(plan, ledger) is None else wanted.keys()
+    return [
+        a
+        for a in own
+        if a.is_open_retake and a.state is AttemptState.VERIFIED and a.shot_id in shots
+    ]
 
 
 def choose_clip(shot: Shot, takes: Iterable[Attempt]) -> Attempt | None:
@@ -280,6 +314,14 @@ def _continue(shot: Shot, attempt: Attempt, missing_clips: frozenset[str]) -> Pl
         reason=reason,
         attempt=attempt,
     )
+
+
+def _as_retake(line: PlannedTake) -> PlannedTake:
+    """Say of a take that is there why ``--retake`` buys no other."""
+    if line.attempt is None or not line.attempt.is_open_retake:
+        return line
+    told = "this is the take that --retake asked for, until a run ends well"
+    return replace(line, reason=f"{line.reason}; {told}")
 
 
 def _judge(attempt: Attempt, clip_missing: bool) -> tuple[Action, str]:

@@ -346,4 +346,5 @@ def _again(take: PlannedTake) -> PlannedTake:
         action=Action.BUY,
         price_usd=doubt.price_usd,
         reason="proved not to be made",
+        is_retake=doubt.is_retake,
     )

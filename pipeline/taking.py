@@ -421,6 +421,8 @@ class TakeMaker:
         if request.task_id:
             extras["task_id"] = request.task_id
         extras |= expectations(shot)
+        if planned.is_retake:
+            extras["retake"] = True
         if request.results > 1:
             extras |= {"result": number, "results": request.results}
         return dict(

@@ -22,9 +22,9 @@ from pipeline.commands.jobs import Job, plan_job
 from pipeline.errors import ExitCode, OverBudget, StoryboardError, gravest
 from pipeline.film.spec import FilmSpec
 from pipeline.journal import Journal
-from pipeline.ledger import Book
+from pipeline.ledger import Book, EventKind
 from pipeline.model import Container, Storyboard
-from pipeline.planning import Action, film_cut
+from pipeline.planning import Action, film_cut, used_retakes
 from pipeline.report import Messages, Progress, outcome_text, plan_text, start_times_note
 from pipeline.settings import Settings, account_level, read_access, read_settings
 from pipeline.summary import Outcome, kept, summarise, write_summary
@@ -112,10 +112,30 @@ def make(args: argparse.Namespace, *, animatic: bool) -> int:
             for provider, storyboards in groups.items()
         }
         _run_all(args, opened, settings, results)
-    if args.json:
-        text = json.dumps({"runs": results.summaries}, indent=2, ensure_ascii=False)
-        sys.stdout.write(text + "\n")
+        if args.json:
+            text = json.dumps({"runs": results.summaries}, indent=2, ensure_ascii=False)
+            sys.stdout.write(text + "\n")
+        if all(code is ExitCode.DONE for code in results.codes):
+            # The last thing that is written: cut short before, the same command buys nothing anew.
+            _close_retakes(args, [one for group in opened.values() for one in group], results)
     return gravest([*results.codes, ExitCode.DONE])
+
+
+def _close_retakes(args: argparse.Namespace, opened: Sequence[_Open], results: _Results) -> None:
+    """Note that what ``--retake`` asked for is there and used, for the whole command or not yet."""
+    retake = frozenset(args.retake)
+    only = None if args.only is None else frozenset(args.only)
+    used = [
+        used_retakes(one.job.plan, one.book.ledger(), retake=retake, only=only) for one in opened
+    ]
+    if None in used:
+        return
+    try:
+        for one, takes in zip(opened, used, strict=True):
+            one.journal.append_all([(a.attempt_id, EventKind.USED, {}) for a in takes or ()])
+    except StoryboardError as exc:
+        results.messages.error(str(exc))
+        results.codes.append(exc.exit_code)
 
 
 def _as_animatic(storyboard: Storyboard, *, has_slate: bool) -> Storyboard:

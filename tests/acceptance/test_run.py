@@ -11,6 +11,7 @@ import httpx
 import pytest
 from studio import Studio, paid_sandbox
 
+from pipeline.errors import MediaError
 from pipeline.media.ffmpeg import PATH_VARIABLE
 from pipeline.media.probe import probe
 from pipeline.sandbox import bill
@@ -182,6 +183,59 @@ def test_retake_that_was_cut_short_is_taken_up_and_not_bought_twice(
         assert studio.run("run", *PAID, "--retake", "shot1", manifest) == 0
         assert server.record()["bill"]["total_usd"] == "0.60"
     assert studio.summary("ad")["shots"][0]["clip"] == "clips/shot1_tk02.mp4"
+
+
+@pytest.mark.parametrize(
+    ("cut_short", "code"), [("a clip", 1), ("the film", 74), ("the last note", 0)]
+)
+def test_command_with_retakes_that_was_cut_short_goes_on_and_then_asks_for_more(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, cut_short: str, code: int
+) -> None:
+    manifest = studio.write("ad", 2)
+    again = (*PAID, "--retake", "shot1", "--retake", "shot2", manifest)
+    fault = {"on": "result", "fault": "outputs_url", "url": "file:///x", "match": "shot 2"}
+    faults = [fault | {"nth": 2}] if cut_short == "a clip" else []
+    with paid_sandbox(monkeypatch, faults=parse_faults({"faults": faults})) as server:
+        assert studio.run("run", *PAID, manifest) == 0
+        with monkeypatch.context() as broken:
+            if cut_short == "the film":
+                broken.setattr("pipeline.runner.make_film", _no_film)
+            if cut_short == "the last note":
+                broken.setattr("pipeline.commands.making._close_retakes", lambda *_: None)
+            assert studio.run("run", *again) == code
+        assert server.record()["bill"]["total_usd"] == "1.20"
+        plan = ("plan", "--provider", "wavespeed", "--retake", "shot1", "--retake", "shot2")
+        assert studio.run(*plan, manifest) == 0
+        assert "to buy $0.00" in studio.stdout
+        assert studio.run("run", *again) == 0
+        assert server.record()["bill"]["total_usd"] == "1.20"
+        assert studio.run(*plan, manifest) == 0
+        assert "to buy $0.60" in studio.stdout
+        assert studio.run("run", *again) == 0
+        assert server.record()["bill"]["total_usd"] == "1.80"
+    clips = [shot["clip"] for shot in studio.summary("ad")["shots"]]
+    assert clips == ["clips/shot1_tk03.mp4", "clips/shot2_tk03.mp4"]
+
+
+async def _no_film(*_: object, **__: object) -> None:
+    raise MediaError("no film today")
+
+
+def test_retakes_are_had_once_the_whole_command_has_ended_well(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, bad = studio.write("ad", 1), studio.folder / "bad.yaml"
+    bad.write_text("storyboard: bad\nshots: []\n")
+    again = (*PAID, "--retake", "shot1", manifest)
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 0
+        for _ in range(2):
+            assert studio.run("run", *again, bad) == 65
+            assert server.record()["bill"]["total_usd"] == "0.60"
+        # A run that does not ask for it closes the order as well.
+        assert studio.run("run", *PAID, manifest) == 0
+        assert studio.run("run", *again) == 0
+        assert server.record()["bill"]["total_usd"] == "0.90"
 
 
 def test_renamed_shot_keeps_the_take_that_its_film_used(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -227,3 +228,14 @@ def test_book_and_fold_agree_after_every_event() -> None:
         book.apply(one)
         assert book.ledger() == fold(events[:count])
     assert book.attempt("a0").take == 1
+
+
+def test_a_retake_is_open_until_it_is_used() -> None:
+    rows = events_to(State.VERIFIED, retake=True)
+    (attempt,) = fold(rows).attempts
+    assert attempt.is_open_retake
+    (used,) = fold([*rows, event(Kind.USED, seq=99)]).attempts
+    assert not used.is_open_retake
+    assert used == replace(attempt, is_used=True)
+    (plain,) = fold(events_to(State.VERIFIED)).attempts
+    assert not plain.is_open_retake

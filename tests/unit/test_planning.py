@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from support import MODEL, event, events_to, make_attempt, make_shot, make_storyboard
@@ -22,6 +23,7 @@ from pipeline.planning import (
     film_cut,
     film_key,
     make_plan,
+    used_retakes,
 )
 from pipeline.pricing import RATE_CARDS
 
@@ -47,6 +49,11 @@ def plan(
         retake=frozenset(retake),
         only=None if only is None else frozenset(only),
     )
+
+
+def retaken(shot: Shot, *, is_used: bool = False, **changes: Any) -> Attempt:
+    """A take that ``--retake`` asked for."""
+    return replace(make_attempt(shot, **changes), is_retake=True, is_used=is_used)
 
 
 def lines(made: Plan) -> list[tuple[str, Action, Decimal]]:
@@ -168,6 +175,77 @@ def test_retake_buys_one_more_and_keeps_what_is_good() -> None:
 def test_retake_gets_past_a_take_without_a_clip(state: State) -> None:
     made = plan(OPENING, attempts=(make_attempt(OPENING, state=state),), retake=("opening",))
     assert actions(made) == [("opening_tk02", Action.BUY)]
+
+
+@pytest.mark.parametrize("takes", [1, 2])
+def test_what_retake_buys_is_marked_as_such(takes: int) -> None:
+    opening, closing = make_shot("opening", takes=takes), make_shot("closing", prompt="the end")
+    made = plan(opening, closing, attempts=(make_attempt(opening),), retake=("opening",))
+    marked = [(take.slate, take.is_retake) for take in made.takes if take.action is Action.BUY]
+    assert marked == [("opening_tk02", True), ("closing_tk01", False)]
+
+
+def test_retake_of_a_run_that_did_not_end_well_is_kept_and_said_and_not_bought_again() -> None:
+    attempts = (make_attempt(OPENING), retaken(OPENING, take=2))
+    made = plan(OPENING, attempts=attempts, retake=("opening",))
+    assert [action for _, action in actions(made)] == [Action.KEEP, Action.KEEP]
+    assert "--retake" in made.takes[1].reason
+    assert "--retake" not in made.takes[0].reason
+    assert "--retake" not in plan(OPENING, attempts=attempts).takes[1].reason
+
+
+@pytest.mark.parametrize("changes", [{"is_used": True}, {"state": State.FAILED}])
+def test_retake_asks_for_another_once_the_last_was_used_or_came_to_nothing(
+    changes: dict[str, Any],
+) -> None:
+    last = retaken(OPENING, take=2, **changes)
+    made = plan(OPENING, attempts=(make_attempt(OPENING), last), retake=("opening",))
+    assert actions(made)[-1] == ("opening_tk03", Action.BUY)
+
+
+def test_retake_counts_no_take_of_an_earlier_version() -> None:
+    old = retaken(OLD_OPENING)
+    assert actions(plan(OPENING, attempts=(old,), retake=("opening",))) == [
+        ("opening_tk02", Action.BUY)
+    ]
+
+
+CLOSING = make_shot("closing", prompt="the end")
+RETAKEN = (
+    make_attempt(OPENING),
+    retaken(OPENING, take=2),
+    retaken(CLOSING, is_used=True),
+)
+
+
+def slates_used(
+    attempts: tuple[Attempt, ...], retake: tuple[str, ...] = (), only: tuple[str, ...] | None = None
+) -> list[str] | None:
+    made = plan(OPENING, CLOSING, attempts=attempts, retake=retake, only=only)
+    chosen = None if only is None else frozenset(only)
+    used = used_retakes(made, Ledger(attempts=attempts), retake=frozenset(retake), only=chosen)
+    return None if used is None else [attempt.slate for attempt in used]
+
+
+@pytest.mark.parametrize("retake", [(), ("opening",), ("opening", "closing")])
+def test_a_film_uses_every_retake_that_is_in_it(retake: tuple[str, ...]) -> None:
+    assert slates_used(RETAKEN, retake) == ["opening_tk02"]
+    assert slates_used(RETAKEN, retake, only=("closing",)) == ["opening_tk02"]
+
+
+def test_without_a_film_the_retakes_of_the_shots_that_were_worked_on_are_used() -> None:
+    assert slates_used(RETAKEN[:2], ("opening",), only=("opening",)) == ["opening_tk02"]
+    assert slates_used(RETAKEN[:2], only=("closing",)) == []
+
+
+@pytest.mark.parametrize("only", [None, ("opening", "closing")])
+def test_an_order_of_which_a_take_came_to_nothing_stays_open(
+    only: tuple[str, ...] | None,
+) -> None:
+    failed = retaken(CLOSING, take=2, state=State.FAILED)
+    assert slates_used((*RETAKEN, failed), ("opening", "closing"), only) is None
+    assert slates_used((*RETAKEN, failed), ("opening",), only) == ["opening_tk02"]
+    assert slates_used((*RETAKEN, failed), (), only) == ["opening_tk02"]
 
 
 def test_retake_of_one_shot_leaves_the_others_alone() -> None:
