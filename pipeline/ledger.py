@@ -104,7 +104,7 @@ class Attempt:
     (None: it does not). ``outputs`` the addresses of all clips of its task, from when that was
     done; empty before, and in journals of earlier versions. ``server_ahead_s`` how far the
     provider's clock was ahead of ours at the intent, None where that was not known. ``is_retake``
-    whether ``--retake`` asked for it, ``is_used`` whether a run that ended well had it since.
+    whether ``--retake`` asked for it, ``is_used`` whether a run came to its film with it since.
     """
 
     attempt_id: str
@@ -141,7 +141,7 @@ class Attempt:
 
     @property
     def is_open_retake(self) -> bool:
-        """Whether it is what ``--retake`` asked for in a run that has not ended well so far."""
+        """Whether it is what ``--retake`` asked for and no run has come to its film with so far."""
         return self.is_retake and not self.is_used
 
     @property

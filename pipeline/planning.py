@@ -127,7 +127,7 @@ def make_plan(
     Args:
         missing_clips: attempt ids whose recorded clip is not on disk as recorded.
         retake: shot ids that get one more take, whatever they have; the one that an earlier run
-            bought for that counts, until a run ends well.
+            bought for that counts, until a run comes to its film.
         only: shot ids to work on; None means all. Finished takes of the others are kept.
     Returns:
         Takes in shot order, by take number within a shot, plus the orphans.
@@ -219,7 +219,7 @@ def current_takes(shot_id: str, wanted: str, attempts: Iterable[Attempt]) -> lis
 def used_retakes(
     plan: Plan, ledger: Ledger, *, retake: frozenset[str], only: frozenset[str] | None
 ) -> list[Attempt] | None:
-    """The takes whose order is carried out, now that a run of the plan has ended well.
+    """The takes whose order is carried out, now that a run of the plan has come to its film.
 
     From then on ``--retake`` asks for another take. A film uses those of every shot; without one
     they are of the shots that were worked on.
@@ -320,7 +320,7 @@ def _as_retake(line: PlannedTake) -> PlannedTake:
     """Say of a take that is there why ``--retake`` buys no other."""
     if line.attempt is None or not line.attempt.is_open_retake:
         return line
-    told = "this is the take that --retake asked for, until a run ends well"
+    told = "this is the take that --retake asked for, until a run comes to its film"
     return replace(line, reason=f"{line.reason}; {told}")
 
 

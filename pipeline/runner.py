@@ -13,7 +13,14 @@ from functools import partial
 import anyio
 
 from pipeline.account import AccountStore
-from pipeline.errors import ExitCode, StorageError, StoryboardError, gravest
+from pipeline.errors import (
+    ClipRejected,
+    ExitCode,
+    FilmRefused,
+    StorageError,
+    StoryboardError,
+    gravest,
+)
 from pipeline.files import set_aside
 from pipeline.filming import changed_clips, make_film
 from pipeline.ledger import DOUBTFUL, FREE, Attempt, AttemptState
@@ -100,7 +107,7 @@ class Runner:
         cut = await self._sound_cut(production, results)
         results.sort(key=lambda result: result.slate)
         code = gravest([result.exit_code for result in results])
-        film, message = None, self._halt.reason
+        film, message, is_refused = None, self._halt.reason, False
         if cut is not None:
             try:
                 film = await make_film(
@@ -112,6 +119,7 @@ class Runner:
                     on_progress=partial(self._services.reporter.film, production.storyboard.name),
                 )
             except StoryboardError as exc:
+                is_refused = code is ExitCode.DONE and isinstance(exc, ClipRejected | FilmRefused)
                 code, message = exc.exit_code, str(exc)
             else:
                 # A spare take may have failed; every shot has its clip and the film is whole.
@@ -126,6 +134,7 @@ class Runner:
             takes=tuple(results),
             film=film,
             message=message,
+            is_film_refused=is_refused,
         )
 
     async def _sound_cut(

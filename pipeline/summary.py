@@ -71,7 +71,10 @@ class TakeResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended for one storyboard; ``film`` None where there is none."""
+    """How a run ended for one storyboard; ``film`` None where there is none.
+
+    ``is_film_refused``: every take came home, and only the film of them did not pass.
+    """
 
     plan: Plan
     ledger: Ledger
@@ -80,6 +83,7 @@ class Outcome:
     takes: tuple[TakeResult, ...] = ()
     film: FilmRecord | None = None
     message: str = ""
+    is_film_refused: bool = False
 
 
 def summarise(outcome: Outcome, estimate: Estimate, provider: str) -> dict[str, Any]:

@@ -62,6 +62,15 @@ class _Results:
     messages: Messages
     codes: list[ExitCode] = field(default_factory=list)
     summaries: list[dict[str, Any]] = field(default_factory=list)
+    refused_films: int = 0
+
+    @property
+    def has_come_through(self) -> bool:
+        """Whether nothing is left that the same command again could do.
+
+        A film that is refused is no such thing: another take may be what it wants.
+        """
+        return sum(code is not ExitCode.DONE for code in self.codes) == self.refused_films
 
     def show(self, text: str) -> None:
         """A result for people; not where data was asked for, or silence."""
@@ -78,6 +87,7 @@ class _Results:
             self.messages.error(str(exc))
             self.codes.append(exc.exit_code)
         self.codes.append(outcome.exit_code)
+        self.refused_films += outcome.is_film_refused
         self.summaries.append(summary | {"folder": str(job.folder)})
         text = outcome_text(outcome, job.provider)
         if outcome.exit_code is ExitCode.DONE:
@@ -115,7 +125,7 @@ def make(args: argparse.Namespace, *, animatic: bool) -> int:
         if args.json:
             text = json.dumps({"runs": results.summaries}, indent=2, ensure_ascii=False)
             sys.stdout.write(text + "\n")
-        if all(code is ExitCode.DONE for code in results.codes):
+        if results.has_come_through:
             # The last thing that is written: cut short before, the same command buys nothing anew.
             _close_retakes(args, [one for group in opened.values() for one in group], results)
     return gravest([*results.codes, ExitCode.DONE])

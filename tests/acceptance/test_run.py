@@ -11,7 +11,7 @@ import httpx
 import pytest
 from studio import Studio, paid_sandbox
 
-from pipeline.errors import MediaError
+from pipeline.errors import FilmRefused, MediaError
 from pipeline.media.ffmpeg import PATH_VARIABLE
 from pipeline.media.probe import probe
 from pipeline.sandbox import bill
@@ -219,6 +219,25 @@ def test_command_with_retakes_that_was_cut_short_goes_on_and_then_asks_for_more(
 
 async def _no_film(*_: object, **__: object) -> None:
     raise MediaError("no film today")
+
+
+def test_a_retake_whose_film_is_refused_can_be_retaken(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the very take that the film was refused for."""
+    manifest = studio.write("ad", 1)
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise FilmRefused("shot1 is black")
+
+    with paid_sandbox(monkeypatch) as server:
+        assert studio.run("run", *PAID, manifest) == 0
+        with monkeypatch.context() as broken:
+            broken.setattr("pipeline.runner.make_film", refuse)
+            assert studio.run("run", *PAID, "--retake", "shot1", manifest) == 1
+        assert server.record()["bill"]["total_usd"] == "0.60"
+        assert studio.run("run", *PAID, "--retake", "shot1", manifest) == 0
+        assert server.record()["bill"]["total_usd"] == "0.90"
 
 
 def test_retakes_are_had_once_the_whole_command_has_ended_well(
