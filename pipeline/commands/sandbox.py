@@ -40,7 +40,7 @@ _OVER_LIMIT = ("reject", "queue")
 _CREDIT_STATUS = ("400", "402", "403")
 _QUIRKS = (
     *("reuse-after-end", "unknown-is-error", "failed-poll-400", "failure-in-data"),
-    *("no-early-uuid", "late-input-check", "wrapped-webhooks"),
+    *("no-early-uuid", "late-input-check", "wrapped-webhooks", "short-edits"),
 )
 _MAX_SECONDS = 1e6
 

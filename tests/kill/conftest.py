@@ -17,7 +17,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
     (folder / "work").mkdir()
     stage = Stage(folder=folder / "stage", shots=SHOTS)
     made = Loop(stage=stage, folder=folder / "work", workers=WORKERS)
-    undisturbed = made.prepare(["wide"], copies=2)
+    undisturbed = made.prepare(["wide", "runware"], copies=2)
     made.lengths_s = dict.fromkeys(TERMS, made.lengths_s["wide"])
     assert [fault for result in undisturbed for fault in result.faults] == []
     return made

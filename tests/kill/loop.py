@@ -21,7 +21,7 @@ from typing import Any
 
 from kill.points import AtMoment, AtRandom, AtWrite, Death, Point, write_point
 from kill.scene import read_ledger
-from kill.stage import TERMS, Stage, command, environment, provider, read_json, start
+from kill.stage import TERMS, WIDE, Stage, command, environment, provider, read_json, start
 from kill.verdicts import Evidence, Fault, judge
 
 from pipeline.errors import ExitCode
@@ -216,7 +216,8 @@ class Loop:
     """Plays points in parallel, each against a sandbox of its own.
 
     ``folder`` holds what is being played and the leavings of points that failed; ``launcher``
-    options, for a command that is broken on purpose.
+    options, for a command that is broken on purpose; ``films`` the sha256 of an undisturbed film
+    by provider, which a film names as its maker.
     """
 
     stage: Stage
@@ -224,9 +225,14 @@ class Loop:
     workers: int
     launcher: tuple[str, ...] = ()
     lengths_s: dict[str, float] = field(default_factory=dict)
-    film_sha256: str | None = None
+    films: dict[str, str | None] = field(default_factory=dict)
     hung_once: int = 0
     redrawn: int = 0
+
+    @property
+    def film_sha256(self) -> str | None:
+        """Of the film on the usual terms; None before it is made."""
+        return self.films.get(WIDE.provider)
 
     def prepare(self, terms: Iterable[str], *, copies: int | None = None) -> list[Result]:
         """Make the stage, and learn from undisturbed runs how long one is and what its film is.
@@ -243,7 +249,7 @@ class Loop:
             undisturbed *= copies or self.workers
             played = list(self.play_all(undisturbed))
             self.lengths_s[name] = statistics.median(one.starts_s[0] for one in played)
-            self.film_sha256 = self.film_sha256 or played[0].film_sha256
+            self.films.setdefault(TERMS[name].provider, played[0].film_sha256)
             results += played
         return results
 
@@ -307,7 +313,7 @@ class Loop:
             length_s=self.lengths_s.get(point.terms, 0.0),
             launcher=self.launcher,
         )
-        result = play.run(self.film_sha256)
+        result = play.run(self.films.get(TERMS[point.terms].provider))
         if not result.faults:
             shutil.rmtree(folder)
         return result if not result.faults else _keep(result, folder)
