@@ -94,7 +94,7 @@ class WaveSpeed:
         """
         code, task_id, is_readable = _read_new_task(reply)
         # Words that say no beside something that may be a task's id are no clear no.
-        names_none = task_id in (None, "")
+        names_none = task_id in (None, "") and (is_readable or not _may_name_a_task(reply))
         if 300 <= reply.status < 500 and names_none:
             raise refusal(reply)
         # The contract answers 200; another kind of yes is still one, and never a no.
@@ -216,6 +216,11 @@ def _read_new_task(reply: HttpReply) -> tuple[object, object, bool]:
         return None, None, False
     data = envelope.get("data")
     return envelope.get("code", 200), data.get("id") if isinstance(data, dict) else None, True
+
+
+def _may_name_a_task(reply: HttpReply) -> bool:
+    """Whether an answer that cannot be read has a place for an id, in any encoding of JSON."""
+    return b'"id"' in reply.body.replace(b"\0", b"")
 
 
 def _outputs(value: object) -> tuple[str, ...]:

@@ -131,15 +131,28 @@ class WaveSpeedBooks:
                 raise Unavailable("the provider's bill holds something unknown")
             rows.append(
                 BillingRow(
-                    row_id=clean(str(item.get("uuid", "")), limit=100),
-                    task_id=clean(str(task.get("uuid", "")), limit=128),
+                    row_id=clean(_name(item.get("uuid")), limit=100),
+                    task_id=clean(_name(task.get("uuid")), limit=128),
                     is_refund=item.get("billing_type") == "refund",
                     amount_usd=need_usd(item.get("price"), "bill"),
                     created_at=_read_time(str(item.get("created_at", ""))),
-                    key_id=clean(str(item.get("access_key_id") or ""), limit=128),
+                    key_id=clean(_name(item.get("access_key_id")), limit=128),
                 )
             )
         return tuple(rows), len(items) >= _HISTORY_PAGE_SIZE
+
+
+def _name(value: object) -> str:
+    """What the bill calls something, empty where it says nothing.
+
+    Raises:
+        Unavailable: that is no name; as one, it would be that of somebody else.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Unavailable("the provider's bill holds something unknown")
+    return value
 
 
 def _read_time(text: str) -> datetime:

@@ -523,6 +523,31 @@ def test_a_line_of_the_bill_names_task_key_and_kind() -> None:
         books.read_billings(reply(200, {"code": 200, "data": {"items": [{"uuid": "r1"}]}}))
 
 
+@pytest.mark.parametrize("place", ["uuid", "access_key_id", "prediction"])
+def test_a_bill_whose_names_are_no_text_is_not_read(place: str) -> None:
+    """A key read out of anything else would be a stranger's, and the charge no concern of ours."""
+    line = {
+        "uuid": "r1",
+        "price": 0.3,
+        "created_at": "2026-05-04T12:00:00Z",
+        "access_key_id": "k1",
+        "prediction": {"uuid": TASK_ID},
+    }
+    line[place] = {"uuid": [TASK_ID]} if place == "prediction" else [line[place]]
+    with pytest.raises(Unavailable, match="something unknown"):
+        books.read_billings(reply(200, {"code": 200, "data": {"items": [line]}}))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+def test_a_no_that_cannot_be_read_and_may_name_a_task_is_a_doubt(encoding: str) -> None:
+    body = json.dumps({"code": 200, "data": {"id": TASK_ID}}).encode(encoding)
+    answer = replace(reply(409, {}), body=body)
+    with pytest.raises(SubmissionInDoubt):
+        dialect.read_submit(answer, REQUEST)
+    with pytest.raises(Rejected):
+        dialect.read_submit(replace(answer, body=b"<html>no id</html>"), REQUEST)
+
+
 # ---------------------------------------------------------------- what it has and has not
 
 
