@@ -7,6 +7,7 @@ every life as the command line asks them. A life's limit is set against what tha
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,15 +26,17 @@ from simulation.world import SPOILT_FATES, START, Door, Task
 
 from pipeline.commands.caps import check_budget, check_cap
 from pipeline.commands.jobs import Job
+from pipeline.commands.making import _Open, _refuse, _Results
 from pipeline.errors import ExitCode, OverBudget, StoryboardError
 from pipeline.journal import Journal
-from pipeline.ledger import DOUBTFUL, EventKind, fold
+from pipeline.ledger import DOUBTFUL, Book, EventKind, Ledger, fold
 from pipeline.model import Storyboard
 from pipeline.pricing import RATE_CARDS, estimate
 from pipeline.production import Halt, Production, Services
 from pipeline.providers.base import BillingRow
 from pipeline.quoting import check_quotes
 from pipeline.reconciling import FindingKind, reconcile
+from pipeline.report import Messages
 from pipeline.session import _check_day_cap
 from pipeline.settings import Settings
 from pipeline.summary import SUMMARY_NAME
@@ -210,9 +213,10 @@ class _Gate:
             self._gates.max_cost(args, {PROVIDER: working})
         except OverBudget:
             working = []
-        refused = {
-            job.storyboard.name: ExitCode.OVER_BUDGET for job in asking if job not in working
-        }
+        stopped = [job for job in asking if job not in working]
+        results = _Results(json=True, messages=Messages(io.StringIO(), quiet=True))
+        _refuse([_open(job) for job in stopped], OverBudget("over a limit"), results)
+        refused = {job.storyboard.name: ExitCode.OVER_BUDGET for job in stopped}
         case.gated.append(
             Gated(
                 life=stage.lives,
@@ -230,6 +234,16 @@ class _Gate:
         except OverBudget:
             return False
         return True
+
+
+def _open(job: Job) -> _Open:
+    """A storyboard as the program has it open; nothing is appended to its journal."""
+
+    class _Read(Book):
+        def ledger(self) -> Ledger:
+            return job.ledger
+
+    return _Open(job, None, _Read([]))  # type: ignore[arg-type]
 
 
 def read_reports(
