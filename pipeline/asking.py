@@ -61,6 +61,9 @@ async def ask_by_id(
         except ProviderError as exc:
             # The question failed; an answer to the submission says as much.
             said = exc.message
+            if task_id not in services.sent_at and services.provider.server_ahead_s is None:
+                # Not even its clock is known, by which the id may be forgotten: ours may be wrong.
+                continue
         else:
             return task_id
         if why_not := _too_old(services, attempt, task_id) or permit():

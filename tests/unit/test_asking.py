@@ -211,6 +211,18 @@ async def test_an_id_that_is_surely_remembered_is_sent_again_whatever_our_clock_
 
 
 @pytest.mark.anyio
+async def test_an_earlier_submission_is_not_sent_again_before_the_providers_clock_is_known(
+    world: World, services: Services
+) -> None:
+    """A question that nobody answered tells no time, and our own clock may be days off."""
+    world.provider.statuses[TASK] = [Unavailable("the line broke")]
+    world.provider.server_ahead_s = None
+    with pytest.raises(SubmissionInDoubt, match="the line broke"):
+        await ask(services, doubt(server_ahead_s=0.0))
+    assert world.provider.submitted == []
+
+
+@pytest.mark.anyio
 async def test_of_a_submission_of_this_run_the_age_is_known_without_any_clock(
     world: World, services: Services
 ) -> None:
