@@ -220,10 +220,12 @@ def _is_past_asking(stage: Stage, attempt: Attempt) -> bool:
     scenario, world = stage.scenario, stage.world
     if attempt.chosen_id in world.tasks:
         return False
-    is_retired = str((attempt.request or {}).get("prompt")) in world.retired
+    # Another shot may ask for the same: it has a submission of its own.
+    wanted = {shot.shot_id: prompt_of(shot.key) for board in stage.boards for shot in board}
+    is_unasked = wanted.get(attempt.shot_id) != str((attempt.request or {}).get("prompt"))
     # Of the very first submission the provider's clock is not known yet.
     is_blind = attempt.server_ahead_s is None and scenario.skew_s >= _DAY_S
-    return is_retired or is_blind or bool(scenario.clock_ahead_s)
+    return is_unasked or is_blind or bool(scenario.clock_ahead_s)
 
 
 def _is_spoilt(tasks: dict[str, Task], attempt: Attempt) -> bool:
