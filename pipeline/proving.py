@@ -71,8 +71,8 @@ async def find_unexplained(
     *,
     since: datetime,
     shown: Collection[str],
-) -> BillingRow | None:
-    """A charge that may be for the doubtful submission although no history shows its task.
+) -> list[BillingRow]:
+    """The charges that may be for the doubtful submission although no history shows their tasks.
 
     A charge to our own key is one whatever its amount, as a price may have changed; where it
     cannot be told whose key it is, one of our price.
@@ -92,14 +92,16 @@ async def find_unexplained(
         and not is_held(services, attempt, row.task_id, taken)
     ]
     if not loose:
-        return None
+        return []
     known_ids = _known_tasks(services, attempts)
     our_keys = _keys_of(await services.provider.charges(known_ids), known_ids)
-    for row in loose:
-        key_is_told = bool(our_keys and row.key_id)
-        if row.key_id in our_keys if key_is_told else row.amount_usd == attempt.price_usd:
-            return row
-    return None
+
+    def may_be_ours(row: BillingRow) -> bool:
+        if our_keys and row.key_id:
+            return row.key_id in our_keys
+        return row.amount_usd == attempt.price_usd
+
+    return [row for row in loose if may_be_ours(row)]
 
 
 def _known_tasks(services: Services, attempts: Iterable[Attempt]) -> list[str]:

@@ -120,7 +120,7 @@ async def find_task(
     wait_s = (trusted_at - clock.utc()).total_seconds()
     if wait_s > 0:
         await clock.sleep(min(wait_s, settings.submit_timeout_s + settings.settle_s))
-    charge: BillingRow | None = None
+    loose: list[BillingRow] = []
     shown: set[str] = set()
     for look in range(1, _MOST_LOOKS + 1):
         since = _earliest(services, attempt)
@@ -136,14 +136,16 @@ async def find_task(
         if choice is not None:
             await _prove(services, attempt, choice, attempts)
             return choice.task_id
+        if look > _LEAST_LOOKS and all(row.task_id in shown for row in loose):
+            # What was charged between that history and its bill is in this history, and not ours.
+            return None
         if look >= _LEAST_LOOKS:
-            charge = await _find_charge(services, attempt, attempts, since=since, shown=shown)
-            if charge is None:
+            loose = await _find_charges(services, attempt, attempts, since=since, shown=shown)
+            if not loose:
                 return None
         if look < _MOST_LOOKS:
             await clock.sleep(settings.settle_s)
-    if charge is None:
-        raise AssertionError("without a charge an earlier look returns")
+    charge = loose[0]
     raise SubmissionInDoubt(
         f"task {charge.task_id} is on the bill for {dollars(charge.amount_usd)} and not in the "
         "history; it may be it or not",
@@ -235,15 +237,15 @@ async def _prove(
         raise SubmissionInDoubt(reason, hint=hint_of(attempt))
 
 
-async def _find_charge(
+async def _find_charges(
     services: Services,
     attempt: Attempt,
     attempts: list[Attempt],
     *,
     since: datetime,
     shown: set[str],
-) -> BillingRow | None:
-    """A charge that may be for it; see ``find_unexplained``.
+) -> list[BillingRow]:
+    """The charges that may be for it; see ``find_unexplained``.
 
     Raises:
         SubmissionInDoubt: the bill cannot be read.

@@ -88,6 +88,30 @@ async def test_a_task_that_the_bill_shows_first_is_waited_for(
 
 
 @pytest.mark.anyio
+async def test_on_a_busy_account_each_bill_is_held_against_the_history_after_it(
+    world: World, services: Services
+) -> None:
+    # No task of ours is known, so no key: whatever is charged at our price may be ours.
+    theirs = [item(f"theirs-{number}", OTHER) for number in range(3)]
+    world.provider.histories = [theirs[:1], theirs[:1], theirs[:2]]
+    world.provider.billing_pages = [[charge("theirs-0"), charge("theirs-1")]]
+    assert await settle(services) is None
+    assert len(world.provider.billing_calls) == 1
+
+
+@pytest.mark.anyio
+async def test_on_a_busy_account_a_charge_that_stays_unshown_keeps_the_doubt(
+    world: World, services: Services
+) -> None:
+    theirs = [item(f"theirs-{number}", OTHER) for number in range(5)]
+    charges = [charge("late"), *(charge(task.task_id) for task in theirs)]
+    world.provider.histories = [theirs[:shown] for shown in range(1, 6)]
+    world.provider.billing_pages = [charges[: shown + 2] for shown in range(2, 6)]
+    with pytest.raises(SubmissionInDoubt, match="late is on the bill"):
+        await settle(services)
+
+
+@pytest.mark.anyio
 async def test_the_bill_is_read_from_before_the_intent_on(world: World, services: Services) -> None:
     world.provider.histories = [[], []]
     assert await settle(services) is None
