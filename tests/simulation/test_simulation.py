@@ -28,7 +28,7 @@ from simulation.scenario import TENDER_POINTS, Faults, Scenario, plain_board, ra
 
 from pipeline.errors import ExitCode
 
-SEEDS = 100
+SEEDS = 60
 SHOTS = 6
 # Each broken program must be caught within this many seeds.
 CAUGHT_WITHIN = 30
@@ -52,9 +52,8 @@ def test_a_broken_program_is_caught_within_a_few_seeds(name: str) -> None:
     pytest.fail(f"{name} went through {CAUGHT_WITHIN} seeds")
 
 
-@pytest.mark.parametrize("first", range(0, 40, 20))
-def test_no_promise_is_broken_where_the_ids_are_ours(first: int) -> None:
-    for seed in range(first, first + 20):
+def test_no_promise_is_broken_where_the_ids_are_ours() -> None:
+    for seed in range(20):
         scenario = random_scenario(seed, shots=SHOTS, provider="runware")
         assert not run_scenario(scenario, judge=judge).breaches, f"--runware --replay {seed}"
 
