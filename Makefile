@@ -7,8 +7,8 @@ STAMP  := $(VENV)/.installed
 MOVIEPY := $(VENV)/sdk/moviepy
 OUT    ?= out
 DIR    ?= manifests
-# Many tests wait for a server or a clock, so there are more of them at work than processors.
-JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2)))
+# Some tests wait for a server or a clock: one more at work than processors; two more cost time.
+JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)))
 DEMO   := manifests/aurora-bottle.yaml
 BATCH   = $(wildcard $(patsubst %/,%,$(DIR))/*.yaml $(patsubst %/,%,$(DIR))/*.yml)
 
